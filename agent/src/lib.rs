@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The podwire agent: wires pods together on one node.
+//!
+//! The rooms, and which of them knows which, are described in `ARCHITECTURE.md`.
+
+pub mod api;
+pub mod config;
+pub mod domain;
+pub mod kernel;
+pub mod panel;
+pub mod pods;
+pub mod run;
+pub mod store;
+
+pub use config::Config;
+pub use run::run;

@@ -1,2 +1,95 @@
-//! Placeholder.
-fn main() {}
+//! The `podwire-agent` program: settings in, signals in, one agent.
+
+use std::{error::Error, io, process::ExitCode, time::Duration};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use podwire_agent::{
+    config::{Config, LogFormat},
+    run::run,
+};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    if let Err(error) = config.check() {
+        Config::command().error(ErrorKind::ValueValidation, error).exit();
+    }
+    log(&config);
+    let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let result = runtime.block_on(serve(config));
+    // Kernel work on other threads is not waited for: the engine did that, or the operator asked twice.
+    runtime.shutdown_timeout(Duration::ZERO);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(error.as_ref()),
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+    // Before all else: whoever asks while the agent starts is heard too.
+    let mut asked = Signals::new()?;
+    let mut agent = tokio::select! {
+        agent = run(config) => agent?,
+        () = asked.to_leave() => return Ok(()),
+    };
+    tokio::select! {
+        result = agent.wait() => return Ok(result?),
+        () = asked.to_leave() => agent.shutdown(),
+    }
+    tokio::select! {
+        result = agent.wait() => Ok(result?),
+        () = asked.to_leave() => {
+            tracing::warn!("asked a second time: leaving at once");
+            Ok(())
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// Returns at the next one.
+    async fn to_leave(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => tracing::info!(signal = "SIGTERM", "asked to leave"),
+            _ = self.int.recv() => tracing::info!(signal = "SIGINT", "asked to leave"),
+        }
+    }
+}
+
+fn log(config: &Config) {
+    // It was parsed with the settings.
+    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_default();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+/// Says once why the agent does not run, with all causes.
+fn failed(error: &dyn Error) -> ExitCode {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain = format!("{chain}: {error}");
+        cause = error.source();
+    }
+    tracing::error!("{chain}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,78 @@
+//! The gRPC services: parse once, call the engine, render.
+
+mod attachments;
+mod bridges;
+mod call;
+mod deadline;
+mod health;
+mod leaving;
+mod limits;
+mod links;
+mod netns;
+mod node;
+mod parse;
+mod rebase;
+mod render;
+mod single;
+mod status;
+mod topologies;
+mod watch;
+
+use podwire_proto::v1::{
+    FILE_DESCRIPTOR_SET, attachment_service_server::AttachmentServiceServer,
+    bridge_service_server::BridgeServiceServer, link_service_server::LinkServiceServer,
+    netns_service_server::NetnsServiceServer, node_service_server::NodeServiceServer,
+    topology_service_server::TopologyServiceServer,
+};
+use tonic::service::Routes;
+use tonic_reflection::server::Builder;
+
+use crate::panel::Engine;
+
+pub use call::{CallLayer, CallService};
+pub use health::Health;
+pub use leaving::{Leave, Leaving, leaving};
+
+/// All services of the agent, and what else a server of them needs.
+pub struct Api {
+    /// The services.
+    pub routes: Routes,
+    /// Says whether they are served.
+    pub health: Health,
+}
+
+impl Api {
+    /// The services of an engine.
+    ///
+    /// # Errors
+    ///
+    /// The file descriptors cannot be decoded: a broken build.
+    pub fn new(
+        engine: &Engine,
+        max_topologies: usize,
+        leaving: Leaving,
+    ) -> Result<Self, tonic_reflection::server::Error> {
+        let topologies = topologies::Topologies { engine: engine.clone(), leaving };
+        let node = node::Nodes { engine: engine.clone(), max_topologies };
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let most = limits::MESSAGE_BYTES;
+        let routes = Routes::new(TopologyServiceServer::new(topologies).max_decoding_message_size(most))
+            .add_service(BridgeServiceServer::new(bridges::Bridges(engine.clone())).max_decoding_message_size(most))
+            .add_service(LinkServiceServer::new(links::Links(engine.clone())).max_decoding_message_size(most))
+            .add_service(
+                AttachmentServiceServer::new(attachments::Attachments(engine.clone())).max_decoding_message_size(most),
+            )
+            .add_service(NodeServiceServer::new(node).max_decoding_message_size(most))
+            .add_service(NetnsServiceServer::new(netns::NamedNetnses(engine.clone())).max_decoding_message_size(most))
+            .add_service(health)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?);
+        Ok(Self { routes, health: Health::new(reporter) })
+    }
+}
+
+fn reflection() -> Builder<'static> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}

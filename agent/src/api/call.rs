@@ -1,0 +1,185 @@
+//! What all calls have in common: a span, a line in the log, a status that says what it means.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderValue, Request, Response};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+use tracing::{Instrument, Span, debug, error, info, info_span};
+
+use super::status::too_large;
+
+/// Metadata of each answer: the id under which the log has the call.
+const REQUEST_ID: &str = "podwire-request-id";
+
+/// Wraps the services of the agent.
+#[derive(Debug, Clone)]
+pub struct CallLayer {
+    ids: Arc<Ids>,
+}
+
+/// Request ids: those of two runs differ.
+#[derive(Debug)]
+struct Ids {
+    run: u64,
+    next: AtomicU64,
+}
+
+impl CallLayer {
+    /// A layer; its clones share the request ids.
+    #[allow(clippy::new_without_default, reason = "each has ids of its own: a default would hide that")]
+    pub fn new() -> Self {
+        let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { ids: Arc::new(Ids { run, next: AtomicU64::new(1) }) }
+    }
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CallService { inner, ids: self.ids.clone() }
+    }
+}
+
+/// Services wrapped by a `CallLayer`.
+#[derive(Debug, Clone)]
+pub struct CallService<S> {
+    inner: S,
+    ids: Arc<Ids>,
+}
+
+impl<S, B> Service<Request<B>> for CallService<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let id = format!("{:x}-{}", self.ids.run, self.ids.next.fetch_add(1, Ordering::Relaxed));
+        let span = info_span!("call", id, method = %Method(request.uri().path()));
+        let call = Call { span: span.clone(), started: Instant::now(), answered: false };
+        // Within the span, since tower services may do work before they return their future.
+        let answer = span.in_scope(|| self.inner.call(request));
+        Box::pin(
+            async move {
+                let mut call = call;
+                let mut response = answer.await?;
+                // An error of a single answer stands in the headers; that of a stream comes later, in its trailers.
+                let status = response.headers().get(Status::GRPC_STATUS).is_some();
+                let mut status = status.then(|| Status::from_header_map(response.headers())).flatten();
+                if let Some(large) = status.as_ref().and_then(refused_by_size) {
+                    response = large.clone().into_http();
+                    status = Some(large);
+                }
+                if let Ok(id) = HeaderValue::try_from(id) {
+                    response.headers_mut().insert(REQUEST_ID, id);
+                }
+                call.answer(status.as_ref());
+                Ok(response)
+            }
+            .instrument(span),
+        )
+    }
+}
+
+/// tonic says OUT_OF_RANGE of a message that is too large; that code means a resume token here, and the contract says
+/// RESOURCE_EXHAUSTED.
+fn refused_by_size(status: &Status) -> Option<Status> {
+    let refused = status.code() == Code::OutOfRange && status.message().contains("decoded message length too large");
+    refused.then(|| too_large(status.message()))
+}
+
+/// One call: logged when it is answered, or when nobody waits for the answer any more.
+struct Call {
+    span: Span,
+    started: Instant,
+    answered: bool,
+}
+
+impl Call {
+    fn answer(&mut self, status: Option<&Status>) {
+        self.answered = true;
+        let took = self.started.elapsed();
+        match status {
+            None => debug!(code = "Ok", ?took, "answered"),
+            Some(status) => {
+                let (code, message) = (status.code(), status.message());
+                match code {
+                    Code::Ok => debug!(?code, ?took, "answered"),
+                    Code::Internal | Code::Unknown | Code::DataLoss => error!(?code, ?took, message, "failed"),
+                    _ => info!(?code, ?took, message, "refused"),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.answered {
+            let took = self.started.elapsed();
+            info!(parent: &self.span, ?took, "the caller went away or its deadline passed; what it asked for goes on");
+        }
+    }
+}
+
+/// The path of a request, shortened: a stranger chooses it.
+struct Method<'a>(&'a str);
+
+impl std::fmt::Display for Method<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MOST: usize = 128;
+        let path = self.0.strip_prefix('/').unwrap_or(self.0);
+        // A path of a URI is ASCII, so every index is a boundary.
+        f.write_str(path.get(..MOST).unwrap_or(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::service::Routes;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn check(body: Body) -> Response<Body> {
+        let (_reporter, health) = tonic_health::server::health_reporter();
+        let request = Request::post("http://agent/grpc.health.v1.Health/Check");
+        let request = request.header("content-type", "application/grpc").body(body).unwrap();
+        CallLayer::new().layer(Routes::new(health)).oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_large_is_resource_exhausted() {
+        // The frame says 0x500001 bytes, and that is enough: nothing of them is read.
+        let response = check(Body::new("\0\0\u{50}\0\u{1}".to_owned())).await;
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+        assert!(status.message().contains("4194304 bytes"), "{status}");
+    }
+
+    #[tokio::test]
+    async fn each_answer_carries_the_id_of_its_call() {
+        let response = check(Body::new("\0\0\0\0\0".to_owned())).await;
+        assert!(response.headers().contains_key(REQUEST_ID));
+        assert!(!response.headers().contains_key(Status::GRPC_STATUS));
+    }
+}

@@ -1,0 +1,20 @@
+//! Wire to domain, once, with every violation at once.
+
+mod address;
+mod element;
+mod findings;
+mod interface;
+mod ipam;
+mod key;
+mod place;
+mod single;
+mod topology;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use single::{
+    Members, attach, create_bridge, create_link, delete_bridge, delete_link, detach, get_attachment, get_bridge,
+    get_link, list_attachments, list_bridges, list_links, netns, pods, update_attachment, update_link,
+};
+pub(super) use topology::{Renew, Watch, apply, delete, get, list, plan, renew, watch};

@@ -1,0 +1,105 @@
+//! Bridges, links and attachments.
+
+use podwire_proto::v1::{self, attachment::Target as WireTarget};
+
+use crate::domain::spec::{AttachmentSpec, BridgeSpec, DeviceSpec, LinkMode, LinkSpec, MacvlanMode, Target};
+
+use super::{
+    findings::Findings,
+    interface::{interface, mtu},
+    ipam::ipam,
+    place::Place,
+};
+
+/// A bridge.
+pub(super) fn bridge(found: &mut Findings, at: Place<'_>, message: v1::Bridge) -> Option<BridgeSpec> {
+    let name = found.text(at.field("name"), &message.name, "a bridge name");
+    let mtu = mtu(found, at, message.mtu);
+    let mac = found.optional(at.field("mac"), &message.mac, "a MAC address");
+    let ipam = ipam(found, at.field("ipam"), message.ipam);
+    Some(BridgeSpec {
+        name: name?,
+        mtu: mtu?,
+        mac: mac?,
+        ipam: ipam?,
+        hairpin: message.hairpin,
+        isolated: message.isolated,
+    })
+}
+
+/// A link.
+pub(super) fn link(found: &mut Findings, at: Place<'_>, message: v1::Link) -> Option<LinkSpec> {
+    let name = found.text(at.field("name"), &message.name, "a link name");
+    let a = interface(found, at.field("a"), message.a);
+    let far = message.far_end.map(|v1::link::FarEnd::B(b)| b);
+    let b = interface(found, at.field("b"), far);
+    let mode =
+        found.choice(at.field("mode"), message.mode, "LINK_MODE_STITCHED and LINK_MODE_DIRECT").map(
+            |mode| match mode {
+                v1::LinkMode::Unspecified | v1::LinkMode::Stitched => LinkMode::Stitched,
+                v1::LinkMode::Direct => LinkMode::Direct,
+            },
+        );
+    let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
+    if mode == Some(LinkMode::Direct) && up == Some(false) {
+        found.add(at.field("up"), "a DIRECT link has no cable to pull: make it STITCHED");
+    }
+    let ipam = ipam(found, at.field("ipam"), message.ipam);
+    Some(LinkSpec { name: name?, a: a?, b: b?, mode: mode?, up: up?, ipam: ipam? })
+}
+
+/// An attachment.
+pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attachment) -> Option<AttachmentSpec> {
+    let name = found.text(at.field("name"), &message.name, "an attachment name");
+    let interface = interface(found, at.field("interface"), message.interface);
+    let on_device = matches!(message.target, Some(WireTarget::Device(_)));
+    let target = match message.target {
+        None => {
+            found.add(at.field("bridge"), "either `bridge` or `device` is required");
+            None
+        }
+        Some(WireTarget::Bridge(text)) => found.text(at.field("bridge"), &text, "a bridge name").map(Target::Bridge),
+        Some(WireTarget::Device(message)) => device(found, at.field("device"), message).map(Target::Device),
+    };
+    let hairpin = toggle(found, at.field("hairpin"), message.hairpin);
+    let isolated = toggle(found, at.field("isolated"), message.isolated);
+    for (field, value) in [("hairpin", hairpin), ("isolated", isolated)] {
+        if on_device && matches!(value, Some(Some(_))) {
+            found.add(at.field(field), "only a bridge has it: leave it unspecified on a device");
+        }
+    }
+    let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
+    if on_device && up == Some(false) {
+        found.add(at.field("up"), "an attachment to a device has no cable to pull");
+    }
+    Some(AttachmentSpec {
+        name: name?,
+        interface: interface?,
+        target: target?,
+        hairpin: hairpin?,
+        isolated: isolated?,
+        up: up?,
+    })
+}
+
+fn device(found: &mut Findings, at: Place<'_>, message: v1::NodeDevice) -> Option<DeviceSpec> {
+    let parent = found.text(at.field("parent"), &message.parent, "a device name");
+    let names = "MACVLAN_MODE_BRIDGE, MACVLAN_MODE_PRIVATE and MACVLAN_MODE_VEPA";
+    let mode = found.choice(at.field("mode"), message.mode, names).map(|mode| match mode {
+        v1::MacvlanMode::Unspecified | v1::MacvlanMode::Bridge => MacvlanMode::Bridge,
+        v1::MacvlanMode::Private => MacvlanMode::Private,
+        v1::MacvlanMode::Vepa => MacvlanMode::Vepa,
+    });
+    let ipam = ipam(found, at.field("ipam"), message.ipam);
+    Some(DeviceSpec { parent: parent?, mode: mode?, ipam: ipam? })
+}
+
+/// A switch. `Some(None)`: the default of its field.
+#[allow(clippy::option_option, reason = "outside: whether it could be parsed; inside: whether it was there")]
+fn toggle(found: &mut Findings, at: Place<'_>, number: i32) -> Option<Option<bool>> {
+    found.choice(at, number, "TOGGLE_ON and TOGGLE_OFF").map(|toggle| match toggle {
+        v1::Toggle::Unspecified => None,
+        v1::Toggle::On => Some(true),
+        v1::Toggle::Off => Some(false),
+    })
+}

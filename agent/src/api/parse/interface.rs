@@ -1,0 +1,107 @@
+//! Interfaces and their owners.
+
+use podwire_proto::v1::{self, interface::Owner};
+
+use crate::{
+    api::limits::ADDRESSES_PER_INTERFACE,
+    domain::{
+        mtu::Mtu,
+        spec::{InterfaceSpec, NetnsRef, PodOwner},
+    },
+};
+
+use super::{
+    address,
+    findings::{Findings, Quoted},
+    ipam::routes,
+    place::Place,
+};
+
+/// An interface, which has to be there.
+pub(super) fn interface(found: &mut Findings, at: Place<'_>, message: Option<v1::Interface>) -> Option<InterfaceSpec> {
+    let Some(mut message) = message else {
+        found.add(at, "an interface is required");
+        return None;
+    };
+    let in_netns = matches!(message.owner, Some(Owner::Netns(_)));
+    let owner = owner(found, at, message.owner);
+    let uid = found.optional(at.field("uid"), &message.uid, "a pod's UID");
+    if in_netns && !message.uid.is_empty() {
+        found.add(at.field("uid"), "only a pod has a UID: leave it empty beside `netns`");
+    }
+    let name = found.optional(at.field("name"), &message.name, "an interface name");
+    let order = u16::try_from(message.order).ok();
+    if order.is_none() {
+        found.add(at.field("order"), format_args!("`{}` is not 0 to 65535", message.order));
+    }
+    let mac = found.optional(at.field("mac"), &message.mac, "a MAC address");
+    let mtu = mtu(found, at, message.mtu);
+    found.most(at.field("addresses"), &mut message.addresses, ADDRESSES_PER_INTERFACE);
+    let addresses = message.addresses.iter().enumerate();
+    let addresses: Vec<_> =
+        addresses.map(|(i, text)| address::interface(found, at.item("addresses", i), text)).collect();
+    let routes = routes(found, at, message.routes);
+    Some(InterfaceSpec {
+        owner: owner?,
+        uid: uid?,
+        name: name?,
+        order: order?,
+        mac: mac?,
+        mtu: mtu?,
+        addresses: addresses.into_iter().collect::<Option<_>>()?,
+        routes: routes?,
+    })
+}
+
+/// The MTU in field `mtu`; 0 is none.
+#[allow(clippy::option_option, reason = "outside: whether it could be parsed; inside: whether it was there")]
+pub(super) fn mtu(found: &mut Findings, at: Place<'_>, bytes: u32) -> Option<Option<Mtu>> {
+    match Mtu::try_from(bytes) {
+        _ if bytes == 0 => Some(None),
+        Ok(mtu) => Some(Some(mtu)),
+        Err(error) => {
+            found.add(at.field("mtu"), error);
+            None
+        }
+    }
+}
+
+fn owner(found: &mut Findings, at: Place<'_>, message: Option<Owner>) -> Option<PodOwner> {
+    match message {
+        None => {
+            found.add(at.field("pod"), "either `pod` or `netns` is required");
+            None
+        }
+        Some(Owner::Pod(text)) => found.text(at.field("pod"), &text, "a pod name").map(PodOwner::Pod),
+        Some(Owner::Netns(text)) => match netns(&text) {
+            Ok(netns) => Some(PodOwner::Netns(netns)),
+            Err(problem) => {
+                found.add(at.field("netns"), format_args!("{} is not a network namespace: {problem}", Quoted(&text)));
+                None
+            }
+        },
+    }
+}
+
+/// A file name, or `/proc/<pid>/ns/net`. Never a path of the caller's choice: the agent would open it as root.
+fn netns(text: &str) -> Result<NetnsRef, &'static str> {
+    /// `NAME_MAX` of linux/limits.h.
+    const NAME_BYTES: usize = 255;
+    if let Some(pid) = text.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/ns/net")) {
+        let plain = !pid.starts_with('0') && pid.bytes().all(|b| b.is_ascii_digit());
+        let number = pid.parse().ok().filter(|pid| plain && i32::try_from(*pid).is_ok());
+        return number.map(NetnsRef::Process).ok_or("its process id is not a number");
+    }
+    match text {
+        "" => Err("it is empty"),
+        "." | ".." => Err("it is a directory"),
+        _ if text.contains('/') => {
+            Err("only a name below the agent's netns directory or `/proc/<pid>/ns/net` may be there")
+        }
+        _ if text.chars().any(char::is_control) => Err("it has a control character"),
+        _ if text.len() > NAME_BYTES => Err("a file name has at most 255 bytes"),
+        // `podwire.<namespace>.<topology>`, and those that wait for their removal.
+        _ if text.starts_with("podwire.") || text.starts_with("podwire_retired.") => Err("it is a panel's"),
+        _ => Ok(NetnsRef::Name(text.to_owned())),
+    }
+}

@@ -1,0 +1,11 @@
+//! Domain to wire.
+
+mod element;
+mod interface;
+mod ipam;
+mod node;
+mod topology;
+
+pub(super) use element::{attachment, attachments, bridge, bridges, link, links};
+pub(super) use node::{netns, node};
+pub(super) use topology::{change, plan, renewal, snapshot, synced, topology};

@@ -1,0 +1,158 @@
+//! Errors of the engine as gRPC statuses: the only place where a code is chosen.
+
+mod bounded;
+
+use std::{collections::HashMap, error::Error};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
+
+use crate::{
+    domain::{status::State, violation::Violation},
+    panel::{ChangeError, ResumeError, TopologyView},
+};
+
+/// `domain` of every `ErrorInfo`.
+const DOMAIN: &str = "podwire";
+
+impl From<ChangeError> for Status {
+    fn from(error: ChangeError) -> Self {
+        let Verdict { code, reason, details } = verdict(&error);
+        status(code, reason, &chain(&error), details)
+    }
+}
+
+impl From<ResumeError> for Status {
+    fn from(error: ResumeError) -> Self {
+        let message = format!("resume_token: {error}");
+        match error {
+            ResumeError::Malformed => {
+                let violation = Violation::new("resume_token", error.to_string());
+                status(Code::InvalidArgument, "INVALID", &message, fields(std::slice::from_ref(&violation)))
+            }
+            ResumeError::TooOld => status(Code::OutOfRange, "RESUME_TOKEN_TOO_OLD", &message, ErrorDetails::new()),
+        }
+    }
+}
+
+/// A request message that is larger than may be.
+pub(super) fn too_large(message: &str) -> Status {
+    let details = quota("request message", message);
+    status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message, details)
+}
+
+/// What a caller is told besides the message.
+struct Verdict {
+    code: Code,
+    /// Stable word of the `ErrorInfo`.
+    reason: &'static str,
+    details: ErrorDetails,
+}
+
+/// Without a wildcard: a new kind of error does not compile until somebody decides here.
+fn verdict(error: &ChangeError) -> Verdict {
+    let say = |code, reason, details| Verdict { code, reason, details };
+    let refuse = |reason, subject: &str| {
+        let (subject, description) = (bounded::field(subject), bounded::item(&error.to_string()));
+        let details = ErrorDetails::with_precondition_failure_violation(reason, subject, description);
+        Verdict { code: Code::FailedPrecondition, reason, details }
+    };
+    match error {
+        ChangeError::Invalid(violations) => say(Code::InvalidArgument, "INVALID", fields(violations)),
+        ChangeError::NotFound { kind, name } => say(Code::NotFound, "NOT_FOUND", resource(kind, name, error)),
+        ChangeError::AlreadyExists { kind, name, .. } => {
+            say(Code::AlreadyExists, "ALREADY_EXISTS", resource(kind, name, error))
+        }
+        ChangeError::Fenced { key, .. } => say(Code::Aborted, "FENCED", resource("topology", &key.to_string(), error)),
+        ChangeError::GenerationReused { key, .. } => {
+            say(Code::Aborted, "GENERATION_REUSED", resource("topology", &key.to_string(), error))
+        }
+        ChangeError::Limit { subject, .. } => say(Code::ResourceExhausted, "LIMIT", quota(subject, &error.to_string())),
+        ChangeError::AddressesExhausted { field, .. } => {
+            say(Code::ResourceExhausted, "ADDRESSES_EXHAUSTED", quota(field, &error.to_string()))
+        }
+        ChangeError::NameTaken { field, .. } => refuse("NAME_TAKEN", field),
+        ChangeError::AddressTaken { field, .. } => refuse("ADDRESS_TAKEN", field),
+        ChangeError::NoDevice { field, .. } => refuse("NO_DEVICE", field),
+        ChangeError::ManagedByApply(key) => refuse("MANAGED_BY_APPLY", &key.to_string()),
+        ChangeError::ManagedByCalls(key) => refuse("MANAGED_BY_CALLS", &key.to_string()),
+        ChangeError::DefaultIsForCalls => refuse("MANAGED_BY_CALLS", "default"),
+        ChangeError::BridgeInUse { bridge, .. } => refuse("BRIDGE_IN_USE", bridge),
+        ChangeError::Impossible { name, .. } => refuse("IMPOSSIBLE", name),
+        ChangeError::PodRefused { interface, reason, .. } | ChangeError::InTheWay { interface, reason, .. } => {
+            refuse(reason, &interface.to_string())
+        }
+        ChangeError::NotAllowed { field, what, .. } => {
+            say(Code::PermissionDenied, "NOT_ALLOWED", resource(field, what, error))
+        }
+        ChangeError::Unsupported { feature, .. } => {
+            say(Code::Unimplemented, "UNSUPPORTED", resource("kernel feature", feature, error))
+        }
+        ChangeError::NotReady(view) => say(Code::DeadlineExceeded, "NOT_READY", waiting(view)),
+        // A device or a namespace went away under the work: a pod ended meanwhile. A new try sees what is there now.
+        ChangeError::Step { source, .. } if source.is_gone() => say(Code::Aborted, "GONE", ErrorDetails::new()),
+        ChangeError::Step { source, .. } if source.is_unsupported() => {
+            say(Code::Unimplemented, "UNSUPPORTED", ErrorDetails::new())
+        }
+        // The kernel refused what was checked before: nothing that the caller could put right in its request.
+        ChangeError::Step { .. } | ChangeError::Look { .. } => say(Code::Internal, "KERNEL", ErrorDetails::new()),
+        // The change was undone: the same request may succeed once the disk does, so a caller may try again.
+        ChangeError::Store { .. } => say(Code::Unavailable, "STORE", ErrorDetails::new()),
+        ChangeError::Pods(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
+        ChangeError::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN", ErrorDetails::new()),
+        ChangeError::Bug(_) => say(Code::Internal, "BUG", ErrorDetails::new()),
+    }
+}
+
+fn status(code: Code, reason: &'static str, message: &str, mut details: ErrorDetails) -> Status {
+    details.set_error_info(reason, DOMAIN, HashMap::<String, String>::new());
+    Status::with_error_details(code, bounded::text(message), details)
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn fields(violations: &[Violation]) -> ErrorDetails {
+    let details =
+        violations.iter().map(|v| FieldViolation::new(bounded::field(&v.field), bounded::item(&v.description)));
+    let size = |v: &FieldViolation| v.field.len() + v.description.len();
+    let rest = |count| FieldViolation::new("", format!("and {count} more violations"));
+    ErrorDetails::with_bad_request(bounded::list(details, size, rest))
+}
+
+/// One precondition for each interface that is not READY.
+fn waiting(view: &TopologyView) -> ErrorDetails {
+    let details = view.interfaces.iter().filter(|(_, seen)| seen.state != State::Ready).map(|(id, seen)| {
+        let state = match seen.state {
+            State::Ready => "READY",
+            State::Degraded => "DEGRADED",
+            State::Pending => "PENDING",
+            State::Failed => "FAILED",
+        };
+        PreconditionViolation::new(state, id.to_string(), bounded::item(&seen.reason))
+    });
+    let size = |v: &PreconditionViolation| v.r#type.len() + v.subject.len() + v.description.len();
+    let rest = |count| PreconditionViolation::new("", "", format!("and {count} more interfaces"));
+    ErrorDetails::with_precondition_failure(bounded::list(details, size, rest))
+}
+
+fn resource(kind: &str, name: &str, error: &ChangeError) -> ErrorDetails {
+    let description = bounded::item(&error.to_string());
+    ErrorDetails::with_resource_info(bounded::field(kind), bounded::field(name), "", description)
+}
+
+fn quota(subject: &str, description: &str) -> ErrorDetails {
+    ErrorDetails::with_quota_failure_violation(bounded::field(subject), bounded::item(description))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! The stream of `WatchTopologies`.
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use podwire_proto::v1::WatchTopologiesResponse;
+use tonic::Status;
+
+use crate::{
+    domain::name::TopologyKey,
+    panel::{ChangeError, Engine, Event, ResumeToken, TopologyView},
+};
+
+use super::{Leaving, parse::Watch, render};
+
+/// A snapshot where none was seen before, then what happens after it, until the agent leaves.
+///
+/// # Errors
+///
+/// The snapshot cannot be had.
+pub(super) async fn events(
+    engine: &Engine,
+    watch: Watch,
+    leaving: Leaving,
+) -> Result<BoxStream<'static, Result<WatchTopologiesResponse, Status>>, ChangeError> {
+    let engine = engine.clone();
+    if let Some(token) = watch.token {
+        return Ok(follow(Follower { engine, watch, token, leaving }).boxed());
+    }
+    // The token comes first: what happens while the snapshot is taken is told twice rather than never.
+    let token = engine.events().latest();
+    let views = engine.list(watch.namespace.as_ref()).await?;
+    let filter = watch.clone();
+    let snapshot = views.into_iter().filter(move |view| filter.wants(view.key()));
+    let snapshot = stream::iter(snapshot).map(|view: TopologyView| Ok(render::snapshot(&view)));
+    let synced = stream::iter([Ok(render::synced(token))]);
+    Ok(snapshot.chain(synced).chain(follow(Follower { engine, watch, token, leaving })).boxed())
+}
+
+impl Watch {
+    fn wants(&self, key: &TopologyKey) -> bool {
+        match &self.key {
+            Some(wanted) => wanted == key,
+            None => self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace),
+        }
+    }
+}
+
+/// Somebody who reads the events at his own pace.
+struct Follower {
+    engine: Engine,
+    watch: Watch,
+    /// Of the last event seen.
+    token: ResumeToken,
+    leaving: Leaving,
+}
+
+/// The events, up to the error that ends them.
+fn follow(follower: Follower) -> impl stream::Stream<Item = Result<WatchTopologiesResponse, Status>> {
+    stream::unfold(Some(follower), |follower| async {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(event) => Some((Ok(render::change(&event)), Some(follower))),
+            Err(status) => Some((Err(status), None)),
+        }
+    })
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Event, Status> {
+        loop {
+            let event = tokio::select! {
+                event = self.engine.events().after(self.token) => event?,
+                () = self.leaving.asked() => return Err(ChangeError::ShuttingDown.into()),
+            };
+            self.token = event.token;
+            if self.watch.wants(&event.key) {
+                return Ok(event);
+            }
+        }
+    }
+}

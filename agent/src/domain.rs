@@ -1,0 +1,20 @@
+//! What a valid name, address, topology and plan is. Pure: no tokio, no protobuf, no syscalls.
+
+pub mod assign;
+pub mod check;
+pub mod desired;
+pub mod device;
+pub mod edit;
+pub mod if_name;
+pub mod intent;
+pub mod ipam;
+pub mod mac;
+pub mod mtu;
+pub mod name;
+pub mod observed;
+pub mod order;
+pub mod plan;
+pub mod spec;
+pub mod status;
+pub mod step;
+pub mod violation;

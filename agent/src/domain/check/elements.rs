@@ -1,0 +1,83 @@
+//! Names of elements, and what elements of a kind cannot do.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use crate::domain::{
+    name::ElementName,
+    spec::{LinkMode, Target, TopologySpec},
+    violation::Violation,
+};
+
+use super::segment::bridges_by_name;
+
+/// Names given twice, bridges that are not there, switches that the element does not have.
+pub(super) fn check(spec: &TopologySpec, found: &mut Vec<Violation>) {
+    names(spec, found);
+    let bridges = bridges_by_name(spec);
+    for (i, attachment) in spec.attachments.iter().enumerate() {
+        let path = format!("attachments[{i}]");
+        match &attachment.target {
+            Target::Bridge(name) if !bridges.contains_key(name) => found.push(Violation::new(
+                format!("{path}.bridge"),
+                format!("there is no bridge `{name}` in the request: add it to `bridges`, or name one that is there"),
+            )),
+            Target::Bridge(_) => {}
+            Target::Device(device) => {
+                let parent = &device.parent;
+                for (switch, given) in
+                    [("hairpin", attachment.hairpin.is_some()), ("isolated", attachment.isolated.is_some())]
+                {
+                    if given {
+                        found.push(Violation::new(
+                            format!("{path}.{switch}"),
+                            format!(
+                                "device `{parent}` is not a bridge and has no `{switch}`: leave it out, or set the \
+                                 device's `mode`"
+                            ),
+                        ));
+                    }
+                }
+                if !attachment.up {
+                    found.push(Violation::new(
+                        format!("{path}.up"),
+                        format!("there is no cable to device `{parent}` that could be pulled: detach it instead"),
+                    ));
+                }
+            }
+        }
+    }
+    for (i, link) in spec.links.iter().enumerate() {
+        if link.mode == LinkMode::Direct && !link.up {
+            found.push(Violation::new(
+                format!("links[{i}].up"),
+                format!(
+                    "`{}` is LINK_MODE_DIRECT and has no cable that could be pulled: make it LINK_MODE_STITCHED, or \
+                     delete it",
+                    link.name
+                ),
+            ));
+        }
+    }
+}
+
+/// Names are unique over all kinds: interfaces are told apart by the name of their element.
+fn names(spec: &TopologySpec, found: &mut Vec<Violation>) {
+    let bridges = spec.bridges.iter().enumerate().map(|(i, e)| (&e.name, "bridges", i));
+    let links = spec.links.iter().enumerate().map(|(i, e)| (&e.name, "links", i));
+    let attachments = spec.attachments.iter().enumerate().map(|(i, e)| (&e.name, "attachments", i));
+    let mut first: HashMap<&ElementName, (&str, usize)> = HashMap::with_capacity(spec.elements());
+    for (name, kind, i) in bridges.chain(links).chain(attachments) {
+        match first.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert((kind, i));
+            }
+            Entry::Occupied(entry) => {
+                let (other, at) = entry.get();
+                found.push(Violation::new(
+                    format!("{kind}[{i}].name"),
+                    format!("`{name}` is the name of `{other}[{at}]` already: choose another name"),
+                ));
+            }
+        }
+    }
+}

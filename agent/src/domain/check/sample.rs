@@ -1,0 +1,189 @@
+//! Specs for tests: built by hand, and any at all.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+use proptest::prelude::*;
+
+use crate::domain::{
+    mac::Mac,
+    name::TopologyKey,
+    spec::{
+        AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, IpamSpec, LinkMode, LinkSpec, MacvlanMode, NetnsRef,
+        PodOwner, RouteSpec, SubnetSpec, Target, TopologySpec,
+    },
+};
+
+/// An empty topology.
+pub(in crate::domain) fn topology() -> TopologySpec {
+    TopologySpec::empty(TopologyKey { namespace: "lessons".parse().unwrap(), name: "12".parse().unwrap() })
+}
+
+/// An interface of a pod with nothing given but a name, or not even that.
+pub(in crate::domain) fn interface(pod: &str, name: &str) -> InterfaceSpec {
+    InterfaceSpec {
+        owner: PodOwner::Pod(pod.parse().unwrap()),
+        uid: None,
+        name: (!name.is_empty()).then(|| name.parse().unwrap()),
+        order: 0,
+        mac: None,
+        mtu: None,
+        addresses: Vec::new(),
+        routes: Vec::new(),
+    }
+}
+
+/// An interface with static addresses.
+pub(in crate::domain) fn addressed(pod: &str, addresses: &[&str]) -> InterfaceSpec {
+    InterfaceSpec { addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(), ..interface(pod, "") }
+}
+
+/// A bridge.
+pub(in crate::domain) fn bridge(name: &str, ipam: Option<IpamSpec>) -> BridgeSpec {
+    BridgeSpec { name: name.parse().unwrap(), mtu: None, mac: None, ipam, hairpin: false, isolated: false }
+}
+
+/// A stitched link.
+pub(in crate::domain) fn link(name: &str, a: InterfaceSpec, b: InterfaceSpec) -> LinkSpec {
+    LinkSpec { name: name.parse().unwrap(), a, b, mode: LinkMode::Stitched, up: true, ipam: None }
+}
+
+/// An attachment to a bridge.
+pub(in crate::domain) fn plugged(name: &str, bridge: &str, interface: InterfaceSpec) -> AttachmentSpec {
+    AttachmentSpec {
+        name: name.parse().unwrap(),
+        interface,
+        target: Target::Bridge(bridge.parse().unwrap()),
+        hairpin: None,
+        isolated: None,
+        up: true,
+    }
+}
+
+/// An attachment to a device of the node.
+pub(in crate::domain) fn on_device(name: &str, interface: InterfaceSpec, ipam: Option<IpamSpec>) -> AttachmentSpec {
+    let device = DeviceSpec { parent: "eth0".parse().unwrap(), mode: MacvlanMode::Bridge, ipam };
+    AttachmentSpec { target: Target::Device(device), ..plugged(name, "none", interface) }
+}
+
+/// An IPAM of whole subnets.
+pub(in crate::domain) fn ipam(cidrs: &[&str]) -> IpamSpec {
+    let subnet = |cidr: &&str| SubnetSpec {
+        cidr: cidr.parse().unwrap(),
+        ranges: Vec::new(),
+        gateway: None,
+        exclude: Vec::new(),
+    };
+    IpamSpec { subnets: cidrs.iter().map(subnet).collect(), routes: Vec::new() }
+}
+
+/// A route; `via` may be empty.
+pub(in crate::domain) fn route(destination: &str, via: &str) -> RouteSpec {
+    RouteSpec {
+        destination: destination.parse().unwrap(),
+        via: (!via.is_empty()).then(|| via.parse().unwrap()),
+        metric: 0,
+        unless_present: false,
+    }
+}
+
+/// Few addresses, so that they clash.
+fn any_ip() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        8 => (0u32..40).prop_map(|n| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n))),
+        4 => (0u128..40).prop_map(|n| IpAddr::from(Ipv6Addr::from_bits((0xfd00 << 112) + n))),
+        1 => any::<IpAddr>(),
+    ]
+}
+
+fn any_network() -> impl Strategy<Value = IpNetwork> {
+    (any_ip(), any::<bool>(), 0u8..=128).prop_map(|(ip, near, prefix)| {
+        let bits = if ip.is_ipv4() { 32 } else { 128 };
+        let prefix = if near { bits - prefix % 7 } else { prefix.min(bits) };
+        IpNetwork::new(ip, prefix).unwrap()
+    })
+}
+
+/// Networks without host bits, as the edge lets them through.
+fn any_cidr() -> impl Strategy<Value = IpNetwork> {
+    any_network().prop_map(|network| IpNetwork::new(network.network(), network.prefix()).unwrap())
+}
+
+fn any_route() -> impl Strategy<Value = RouteSpec> {
+    (any_cidr(), prop::option::of(any_ip()), 0u32..2, any::<bool>())
+        .prop_map(|(destination, via, metric, unless_present)| RouteSpec { destination, via, metric, unless_present })
+}
+
+fn any_ipam() -> impl Strategy<Value = IpamSpec> {
+    let subnet = (
+        any_cidr(),
+        prop::collection::vec((any_ip(), any_ip()), 0..3),
+        prop::option::of(any_ip()),
+        prop::collection::vec(any_cidr(), 0..3),
+    )
+        .prop_map(|(cidr, ranges, gateway, exclude)| SubnetSpec { cidr, ranges, gateway, exclude });
+    (prop::collection::vec(subnet, 0..3), prop::collection::vec(any_route(), 0..3))
+        .prop_map(|(subnets, routes)| IpamSpec { subnets, routes })
+}
+
+fn any_interface() -> impl Strategy<Value = InterfaceSpec> {
+    let owner = (any::<bool>(), 0u8..4).prop_map(|(pod, n)| match (pod, format!("bb{n}")) {
+        (true, name) => PodOwner::Pod(name.parse().unwrap()),
+        (false, name) => PodOwner::Netns(NetnsRef::Name(name)),
+    });
+    (
+        owner,
+        prop::option::of((0u8..2).prop_map(|n| format!("uid-{n}").parse().unwrap())),
+        prop::option::of((1usize..6).prop_map(|n| format!("net{n}").parse().unwrap())),
+        0u16..3,
+        prop::option::weighted(0.2, (1u8..4).prop_map(|n| Mac::new([2, 0, 0, 0, 0, n]).unwrap())),
+        prop::option::weighted(0.2, (1000u32..1600).prop_map(|n| n.try_into().unwrap())),
+        prop::collection::vec(any_network(), 0..2),
+        prop::collection::vec(any_route(), 0..2),
+    )
+        .prop_map(|(owner, uid, name, order, mac, mtu, addresses, routes)| InterfaceSpec {
+            owner,
+            uid,
+            name,
+            order,
+            mac,
+            mtu,
+            addresses,
+            routes,
+        })
+}
+
+/// Any spec that the edge could make, sound or not: names and addresses are few, so that they clash.
+pub(in crate::domain) fn any_spec() -> impl Strategy<Value = TopologySpec> {
+    let ipam = || prop::option::of(any_ipam());
+    let bridges = prop::collection::vec((0u8..6, ipam()), 0..3);
+    let links = prop::collection::vec((0u8..20, any_interface(), any_interface(), any::<[bool; 2]>(), ipam()), 0..4);
+    let targets = prop_oneof![3 => (0u8..6).prop_map(|b| (b, None)), 1 => ipam().prop_map(|ipam| (0, Some(ipam)))];
+    let attachments = prop::collection::vec((0u8..20, any_interface(), targets, any::<bool>()), 0..6);
+    (bridges, links, attachments).prop_map(|(bridges, links, attachments)| TopologySpec {
+        bridges: bridges.into_iter().map(|(n, ipam)| bridge(&format!("lan{n}"), ipam)).collect(),
+        links: links
+            .into_iter()
+            .map(|(n, a, b, [direct, up], ipam)| LinkSpec {
+                mode: if direct { LinkMode::Direct } else { LinkMode::Stitched },
+                up,
+                ipam,
+                ..link(&format!("link{n}"), a, b)
+            })
+            .collect(),
+        attachments: attachments
+            .into_iter()
+            .map(|(n, interface, target, up)| {
+                let name = format!("plug{n}");
+                let attachment = match target {
+                    (_, Some(ipam)) => on_device(&name, interface, ipam),
+                    (b, None) => plugged(&name, &format!("lan{b}"), interface),
+                };
+                AttachmentSpec { up, ..attachment }
+            })
+            .collect(),
+        ..topology()
+    })
+}

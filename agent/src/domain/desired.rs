@@ -1,0 +1,220 @@
+//! What the kernel shall look like: the devices that follow from an intent.
+
+use std::collections::BTreeMap;
+
+use ipnetwork::IpNetwork;
+
+use super::{
+    if_name::IfName,
+    intent::{Intent, NicKey},
+    mac::Mac,
+    mtu::Mtu,
+    name::{ElementName, PodUid, TopologyKey},
+    order::natural,
+    spec::{
+        End, InterfaceId, InterfaceSpec, IpamSpec, LinkMode, MacvlanMode, PodOwner, RouteSpec, Target, TopologySpec,
+    },
+};
+
+/// The devices of one topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Whose they are.
+    pub key: TopologyKey,
+    /// Bridges, by name.
+    pub bridges: Vec<BridgeDevice>,
+    /// NICs in the order in which they are made.
+    pub nics: Vec<Nic>,
+}
+
+/// A bridge device in the panel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeDevice {
+    /// Its element.
+    pub name: ElementName,
+    /// Its MTU.
+    pub mtu: Mtu,
+    /// Its MAC.
+    pub mac: Mac,
+}
+
+/// A NIC in a pod, with its wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    /// The interface of the spec that it is.
+    pub id: InterfaceId,
+    /// Its identity.
+    pub key: NicKey,
+    /// Whose it is, as the caller wrote it.
+    pub owner: PodOwner,
+    /// This incarnation of the pod and no other.
+    pub uid: Option<PodUid>,
+    /// Creation order within the pod.
+    pub order: u16,
+    /// Its MAC.
+    pub mac: Mac,
+    /// Its MTU. `None`: the parent device's.
+    pub mtu: Option<Mtu>,
+    /// Its addresses.
+    pub addresses: Vec<IpNetwork>,
+    /// Its routes, gateways filled in.
+    pub routes: Vec<RouteSpec>,
+    /// What it is wired to.
+    pub wire: Wire,
+}
+
+/// What a NIC is wired to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wire {
+    /// A port of a bridge.
+    Bridge {
+        /// Which.
+        bridge: ElementName,
+        /// A frame may leave by this port though it came in by it.
+        hairpin: bool,
+        /// It does not reach other isolated ports.
+        isolated: bool,
+        /// The cable is plugged.
+        up: bool,
+    },
+    /// A port stitched to another one.
+    Stitch {
+        /// The NIC at the other end.
+        far: NicKey,
+        /// The cable is plugged.
+        up: bool,
+    },
+    /// The other end of a veth pair is a NIC.
+    Direct {
+        /// The NIC at the other end.
+        far: NicKey,
+    },
+    /// A macvlan on a device of the node.
+    Device {
+        /// Which.
+        parent: IfName,
+        /// How they see each other.
+        mode: MacvlanMode,
+    },
+}
+
+impl Wire {
+    /// Whether the NIC has a port in the panel.
+    pub fn has_port(&self) -> bool {
+        matches!(self, Self::Bridge { .. } | Self::Stitch { .. })
+    }
+}
+
+impl Desired {
+    /// Nothing at all: what a deleted topology looks like.
+    pub fn nothing(key: TopologyKey) -> Self {
+        Self { key, bridges: Vec::new(), nics: Vec::new() }
+    }
+
+    /// The NIC of an identity.
+    pub fn nic(&self, key: &NicKey) -> Option<&Nic> {
+        self.nics.iter().find(|nic| nic.key == *key)
+    }
+}
+
+/// Follows from the spec and what was assigned, and from nothing else.
+pub fn desired(intent: &Intent) -> Desired {
+    let spec = &intent.spec;
+    let mut bridges: Vec<BridgeDevice> = spec.bridges.iter().map(|b| bridge_device(&spec.key, b)).collect();
+    bridges.sort_by(|x, y| x.name.cmp(&y.name));
+    let keys: BTreeMap<&InterfaceId, &NicKey> = intent.assigned.iter().map(|(id, a)| (id, &a.nic)).collect();
+    let mut nics: Vec<Nic> = spec
+        .interfaces()
+        .filter_map(|(id, interface, _)| {
+            let assigned = intent.assigned.get(&id)?;
+            Some(Nic {
+                key: assigned.nic.clone(),
+                owner: interface.owner.clone(),
+                uid: interface.uid.clone(),
+                order: interface.order,
+                mac: assigned.mac,
+                mtu: mtu_of(spec, &id, interface),
+                addresses: assigned.addresses.clone(),
+                routes: routes_of(spec.ipam_of(&id).map(|(ipam, _)| ipam), interface),
+                wire: wire_of(spec, &id, &keys)?,
+                id,
+            })
+        })
+        .collect();
+    nics.sort_by(|x, y| {
+        (&x.key.pod, x.order)
+            .cmp(&(&y.key.pod, y.order))
+            .then_with(|| natural(x.key.name.as_str(), y.key.name.as_str()))
+    });
+    Desired { key: spec.key.clone(), bridges, nics }
+}
+
+fn bridge_device(key: &TopologyKey, bridge: &super::spec::BridgeSpec) -> BridgeDevice {
+    let derived = || Mac::derived(&["bridge", key.namespace.as_str(), key.name.as_str(), bridge.name.as_str()]);
+    BridgeDevice {
+        name: bridge.name.clone(),
+        mtu: bridge.mtu.unwrap_or_default(),
+        mac: bridge.mac.unwrap_or_else(derived),
+    }
+}
+
+/// The MTU of an interface: its own, else that of its wire.
+fn mtu_of(spec: &TopologySpec, id: &InterfaceId, interface: &InterfaceSpec) -> Option<Mtu> {
+    if let Some(mtu) = interface.mtu {
+        return Some(mtu);
+    }
+    if let Some(link) = spec.links.iter().find(|l| l.name == id.element) {
+        return Some(link.a.mtu.or(link.b.mtu).unwrap_or_default());
+    }
+    match &spec.attachments.iter().find(|a| a.name == id.element)?.target {
+        Target::Bridge(name) => {
+            Some(spec.bridges.iter().find(|b| b.name == *name).and_then(|b| b.mtu).unwrap_or_default())
+        }
+        Target::Device(_) => None,
+    }
+}
+
+/// The routes of an interface: its own, then those of the IPAM with the gateway of their family.
+fn routes_of(ipam: Option<&IpamSpec>, interface: &InterfaceSpec) -> Vec<RouteSpec> {
+    let mut routes = interface.routes.clone();
+    for route in ipam.iter().flat_map(|ipam| &ipam.routes) {
+        let via = route.via.or_else(|| {
+            let subnets = ipam.iter().flat_map(|ipam| &ipam.subnets);
+            let mut same = subnets.filter(|s| s.cidr.is_ipv4() == route.destination.is_ipv4());
+            same.next().and_then(super::ipam::gateway)
+        });
+        // The gateway itself does not route by itself.
+        if interface.addresses.iter().any(|own| Some(own.ip()) == via) {
+            continue;
+        }
+        let route = RouteSpec { via, ..route.clone() };
+        if !routes.iter().any(|r| r.destination == route.destination && r.metric == route.metric) {
+            routes.push(route);
+        }
+    }
+    routes
+}
+
+fn wire_of(spec: &TopologySpec, id: &InterfaceId, keys: &BTreeMap<&InterfaceId, &NicKey>) -> Option<Wire> {
+    if let Some(link) = spec.links.iter().find(|l| l.name == id.element) {
+        let end = if id.end == End::A { End::B } else { End::A };
+        let far = (*keys.get(&InterfaceId { element: id.element.clone(), end })?).clone();
+        return Some(match link.mode {
+            LinkMode::Stitched => Wire::Stitch { far, up: link.up },
+            LinkMode::Direct => Wire::Direct { far },
+        });
+    }
+    let attachment = spec.attachments.iter().find(|a| a.name == id.element)?;
+    Some(match &attachment.target {
+        Target::Device(device) => Wire::Device { parent: device.parent.clone(), mode: device.mode },
+        Target::Bridge(name) => {
+            let bridge = spec.bridges.iter().find(|b| b.name == *name)?;
+            Wire::Bridge {
+                bridge: name.clone(),
+                hairpin: attachment.hairpin.unwrap_or(bridge.hairpin),
+                isolated: attachment.isolated.unwrap_or(bridge.isolated),
+                up: attachment.up,
+            }
+        }
+    })
+}

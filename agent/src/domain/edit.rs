@@ -1,0 +1,271 @@
+//! One change of a topology by a single call.
+
+use super::{
+    name::ElementName,
+    spec::{AttachmentSpec, BridgeSpec, InterfaceSpec, LinkMode, LinkSpec, PodOwner, Target, TopologySpec},
+};
+
+/// One change of a topology by a single call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Add a bridge.
+    CreateBridge(BridgeSpec),
+    /// Remove a bridge.
+    DeleteBridge {
+        /// Its name.
+        name: ElementName,
+        /// Remove its attachments too.
+        cascade: bool,
+    },
+    /// Add a link.
+    CreateLink(LinkSpec),
+    /// Plug or pull a link's cable; `None`: leave it.
+    UpdateLink {
+        /// Its name.
+        name: ElementName,
+        /// Whether the cable is plugged.
+        up: Option<bool>,
+    },
+    /// Remove a link.
+    DeleteLink(ElementName),
+    /// Add an attachment.
+    Attach(AttachmentSpec),
+    /// Plug or pull an attachment's cable; `None`: leave it.
+    UpdateAttachment {
+        /// Its name.
+        name: ElementName,
+        /// Whether the cable is plugged.
+        up: Option<bool>,
+    },
+    /// Remove an attachment.
+    Detach(ElementName),
+}
+
+/// Why a change does not fit the topology.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// What shall be changed or plugged into is not there.
+    #[error("there is no {kind} `{name}`")]
+    NotFound {
+        /// `bridge`, `link` or `attachment`.
+        kind: &'static str,
+        /// Its name.
+        name: ElementName,
+    },
+    /// An element of that name is there and was asked for differently.
+    #[error("{kind} `{name}` exists and differs in: {}", .fields.join(", "))]
+    AlreadyExists {
+        /// What it is: `bridge`, `link` or `attachment`.
+        kind: &'static str,
+        /// Its name.
+        name: ElementName,
+        /// Fields that differ, as the message calls them; `kind` where it is another kind of element.
+        fields: Vec<&'static str>,
+    },
+    /// A bridge that has attachments is to go without them.
+    #[error("bridge `{bridge}` has {} attachment(s): detach them or set `cascade`", .attachments.len())]
+    BridgeInUse {
+        /// The bridge.
+        bridge: ElementName,
+        /// Its attachments.
+        attachments: Vec<ElementName>,
+    },
+    /// Elements of its kind cannot do that.
+    #[error("{kind} `{name}`: {problem}")]
+    Impossible {
+        /// `link` or `attachment`.
+        kind: &'static str,
+        /// Its name.
+        name: ElementName,
+        /// Why, and what to do instead.
+        problem: &'static str,
+    },
+}
+
+const BRIDGE: &str = "bridge";
+const LINK: &str = "link";
+const ATTACHMENT: &str = "attachment";
+
+/// The spec after a change. `None`: it is as the change wants it already.
+///
+/// # Errors
+///
+/// The change does not fit what is there. Whether the changed spec is sound is not looked at: that is
+/// [`check`](super::check::check).
+pub fn edit(spec: &TopologySpec, edit: &Edit) -> Result<Option<TopologySpec>, EditError> {
+    let mut changed = spec.clone();
+    match edit {
+        Edit::CreateBridge(bridge) => {
+            let there = spec.bridges.iter().find(|b| b.name == bridge.name);
+            if is_there(spec, &bridge.name, BRIDGE, there.map(|there| bridge_differences(there, bridge)))? {
+                return Ok(None);
+            }
+            changed.bridges.push(bridge.clone());
+        }
+        Edit::CreateLink(link) => {
+            let there = spec.links.iter().find(|l| l.name == link.name);
+            if is_there(spec, &link.name, LINK, there.map(|there| link_differences(there, link)))? {
+                return Ok(None);
+            }
+            changed.links.push(link.clone());
+        }
+        Edit::Attach(attachment) => {
+            let there = spec.attachments.iter().find(|a| a.name == attachment.name);
+            let differences = there.map(|there| attachment_differences(there, attachment));
+            if is_there(spec, &attachment.name, ATTACHMENT, differences)? {
+                return Ok(None);
+            }
+            if let Target::Bridge(name) = &attachment.target
+                && !spec.bridges.iter().any(|bridge| bridge.name == *name)
+            {
+                return Err(EditError::NotFound { kind: BRIDGE, name: name.clone() });
+            }
+            changed.attachments.push(attachment.clone());
+        }
+        Edit::DeleteBridge { name, cascade } => delete_bridge(&mut changed, name, *cascade)?,
+        Edit::DeleteLink(name) => changed.links.retain(|link| link.name != *name),
+        Edit::Detach(name) => changed.attachments.retain(|attachment| attachment.name != *name),
+        Edit::UpdateLink { name, up } => {
+            let link = changed.links.iter_mut().find(|link| link.name == *name);
+            let link = link.ok_or_else(|| EditError::NotFound { kind: LINK, name: name.clone() })?;
+            if up.is_some() && link.mode == LinkMode::Direct {
+                let problem = "a link of LINK_MODE_DIRECT has no cable to plug or pull: make it LINK_MODE_STITCHED, or \
+                               delete it";
+                return Err(EditError::Impossible { kind: LINK, name: name.clone(), problem });
+            }
+            link.up = up.unwrap_or(link.up);
+        }
+        Edit::UpdateAttachment { name, up } => {
+            let attachment = changed.attachments.iter_mut().find(|attachment| attachment.name == *name);
+            let attachment = attachment.ok_or_else(|| EditError::NotFound { kind: ATTACHMENT, name: name.clone() })?;
+            if up.is_some() && matches!(attachment.target, Target::Device(_)) {
+                let problem = "an attachment to a device has no cable to plug or pull: detach it instead";
+                return Err(EditError::Impossible { kind: ATTACHMENT, name: name.clone(), problem });
+            }
+            attachment.up = up.unwrap_or(attachment.up);
+        }
+    }
+    Ok((changed != *spec).then_some(changed))
+}
+
+fn delete_bridge(spec: &mut TopologySpec, name: &ElementName, cascade: bool) -> Result<(), EditError> {
+    let plugged = |attachment: &AttachmentSpec| attachment.target == Target::Bridge(name.clone());
+    if !cascade {
+        let attachments: Vec<ElementName> =
+            spec.attachments.iter().filter(|a| plugged(a)).map(|a| a.name.clone()).collect();
+        if !attachments.is_empty() {
+            return Err(EditError::BridgeInUse { bridge: name.clone(), attachments });
+        }
+    }
+    spec.bridges.retain(|bridge| bridge.name != *name);
+    spec.attachments.retain(|attachment| !plugged(attachment));
+    Ok(())
+}
+
+/// Whether an element to be made is there already. `differences`: from the one of the same name and kind.
+fn is_there(
+    spec: &TopologySpec,
+    name: &ElementName,
+    kind: &'static str,
+    differences: Option<Vec<&'static str>>,
+) -> Result<bool, EditError> {
+    let Some(fields) = differences else {
+        return match kind_of(spec, name) {
+            None => Ok(false),
+            Some(kind) => Err(EditError::AlreadyExists { kind, name: name.clone(), fields: vec!["kind"] }),
+        };
+    };
+    if fields.is_empty() { Ok(true) } else { Err(EditError::AlreadyExists { kind, name: name.clone(), fields }) }
+}
+
+fn kind_of(spec: &TopologySpec, name: &ElementName) -> Option<&'static str> {
+    if spec.bridges.iter().any(|bridge| bridge.name == *name) {
+        Some(BRIDGE)
+    } else if spec.links.iter().any(|link| link.name == *name) {
+        Some(LINK)
+    } else {
+        spec.attachments.iter().any(|attachment| attachment.name == *name).then_some(ATTACHMENT)
+    }
+}
+
+// The comparisons below take the structs apart, so that a new field cannot be forgotten.
+
+fn bridge_differences(there: &BridgeSpec, asked: &BridgeSpec) -> Vec<&'static str> {
+    let BridgeSpec { name: _, mtu, mac, ipam, hairpin, isolated } = asked;
+    only([
+        ("mtu", there.mtu != *mtu),
+        ("mac", there.mac != *mac),
+        ("ipam", there.ipam != *ipam),
+        ("hairpin", there.hairpin != *hairpin),
+        ("isolated", there.isolated != *isolated),
+    ])
+}
+
+fn link_differences(there: &LinkSpec, asked: &LinkSpec) -> Vec<&'static str> {
+    const A: [&str; 9] =
+        ["a.pod", "a.netns", "a.uid", "a.name", "a.order", "a.mac", "a.mtu", "a.addresses", "a.routes"];
+    const B: [&str; 9] =
+        ["b.pod", "b.netns", "b.uid", "b.name", "b.order", "b.mac", "b.mtu", "b.addresses", "b.routes"];
+    let LinkSpec { name: _, a, b, mode, up, ipam } = asked;
+    let mut fields = interface_differences(&there.a, a, A);
+    fields.extend(interface_differences(&there.b, b, B));
+    fields.extend(only([("mode", there.mode != *mode), ("up", there.up != *up), ("ipam", there.ipam != *ipam)]));
+    fields
+}
+
+fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec<&'static str> {
+    const INTERFACE: [&str; 9] = [
+        "interface.pod",
+        "interface.netns",
+        "interface.uid",
+        "interface.name",
+        "interface.order",
+        "interface.mac",
+        "interface.mtu",
+        "interface.addresses",
+        "interface.routes",
+    ];
+    let AttachmentSpec { name: _, interface, target, hairpin, isolated, up } = asked;
+    let mut fields = interface_differences(&there.interface, interface, INTERFACE);
+    fields.extend(match (&there.target, target) {
+        (Target::Bridge(there), Target::Bridge(asked)) => only([("bridge", there != asked)]),
+        (Target::Device(there), Target::Device(asked)) => only([
+            ("device.parent", there.parent != asked.parent),
+            ("device.mode", there.mode != asked.mode),
+            ("device.ipam", there.ipam != asked.ipam),
+        ]),
+        (Target::Bridge(_), Target::Device(_)) | (Target::Device(_), Target::Bridge(_)) => vec!["bridge", "device"],
+    });
+    fields.extend(only([
+        ("hairpin", there.hairpin != *hairpin),
+        ("isolated", there.isolated != *isolated),
+        ("up", there.up != *up),
+    ]));
+    fields
+}
+
+fn interface_differences(there: &InterfaceSpec, asked: &InterfaceSpec, names: [&'static str; 9]) -> Vec<&'static str> {
+    let InterfaceSpec { owner, uid, name, order, mac, mtu, addresses, routes } = asked;
+    let [pod, netns, of_uid, of_name, of_order, of_mac, of_mtu, of_addresses, of_routes] = names;
+    let other_owner = there.owner != *owner;
+    let either = |is: fn(&PodOwner) -> bool| is(owner) || is(&there.owner);
+    only([
+        (pod, other_owner && either(|owner| matches!(owner, PodOwner::Pod(_)))),
+        (netns, other_owner && either(|owner| matches!(owner, PodOwner::Netns(_)))),
+        (of_uid, there.uid != *uid),
+        (of_name, there.name != *name),
+        (of_order, there.order != *order),
+        (of_mac, there.mac != *mac),
+        (of_mtu, there.mtu != *mtu),
+        (of_addresses, there.addresses != *addresses),
+        (of_routes, there.routes != *routes),
+    ])
+}
+
+/// The names of those that are so.
+fn only<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {
+    fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+#[cfg(test)]
+mod tests;

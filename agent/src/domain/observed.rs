@@ -1,0 +1,202 @@
+//! What the kernel looks like: read anew for every converge, never kept.
+
+use std::{collections::BTreeMap, fmt};
+
+use ipnetwork::IpNetwork;
+
+use super::{intent::PodKey, mac::Mac, spec::MacvlanMode};
+
+/// Identity of a pod's current sandbox: the runtime's id of it and the cookie of its network namespace, which the
+/// kernel never gives twice (`SO_NETNS_COOKIE`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SandboxId(String);
+
+impl SandboxId {
+    /// An id as the source of pods makes it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SandboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One look at everything that a topology touches.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Its panel; `None`: there is none.
+    pub panel: Option<Panel>,
+    /// Its pods.
+    pub pods: BTreeMap<PodKey, PodView>,
+    /// Index and MTU of the devices of the node that it uses; absent ones are not in it.
+    pub devices: BTreeMap<String, (u32, u32)>,
+}
+
+/// What is in a panel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Panel {
+    /// Its bridges, by device name.
+    pub bridges: BTreeMap<String, BridgeState>,
+    /// Its ports, by device name.
+    pub ports: BTreeMap<String, PortState>,
+    /// Devices that nobody asked for: index and name.
+    pub strangers: Vec<(u32, String)>,
+    /// The highest interface index in use.
+    pub highest_index: u32,
+}
+
+/// A bridge as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeState {
+    /// Its index in the panel.
+    pub index: u32,
+    /// Its MAC.
+    pub mac: Option<Mac>,
+    /// Its MTU.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether its options are those that podwire sets.
+    pub options_ok: bool,
+}
+
+/// A port as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortState {
+    /// Its index in the panel.
+    pub index: u32,
+    /// Its MTU.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// Index of the bridge that it is a port of.
+    pub master: Option<u32>,
+    /// Bridge port options: hairpin, isolated, group forward mask.
+    pub bridge_port: Option<BridgePort>,
+    /// Whether it may pass frames: operational state up and, in a bridge, forwarding.
+    pub forwarding: bool,
+    /// Index in the pod's current namespace of the NIC at its other end. `None`: that lies elsewhere, in an old sandbox.
+    pub nic_index: Option<u32>,
+    /// Where what comes in at it goes.
+    pub redirect: Redirect,
+}
+
+/// Where what comes in at a port goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirect {
+    /// To its bridge, or nowhere: there is no filter.
+    Nowhere,
+    /// All of it to the port of this index.
+    To(u32),
+    /// There are filters that are not one redirect of everything.
+    Unknown,
+}
+
+/// Options of a bridge port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BridgePort {
+    /// Reflects frames to where they came from.
+    pub hairpin: bool,
+    /// Does not reach other isolated ports.
+    pub isolated: bool,
+    /// Link-local group addresses that pass.
+    pub group_fwd_mask: u16,
+}
+
+/// A pod as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodView {
+    /// Not there, or not yet: its interfaces wait. With the reason.
+    Absent(String),
+    /// There, but never to be plugged: another UID, the node's own namespace, no namespace at all. With the reason.
+    Refused(Refusal),
+    /// There.
+    Present(PodState),
+}
+
+/// Why a pod that is there is not plugged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// A stable word for programs: `UID_MISMATCH`, `HOST_NETWORK`, `NOT_A_NETNS`.
+    pub reason: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+/// What is in a pod's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodState {
+    /// Its current sandbox.
+    pub sandbox: SandboxId,
+    /// Its devices, by name.
+    pub links: BTreeMap<String, PodLink>,
+    /// Its routes of the main table.
+    pub routes: Vec<PodRoute>,
+}
+
+/// A device in a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodLink {
+    /// Its index.
+    pub index: u32,
+    /// Its MAC.
+    pub mac: Option<Mac>,
+    /// Its MTU.
+    pub mtu: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+    /// Whether it sees carrier.
+    pub carrier: bool,
+    /// Whether its operational state lets it send.
+    pub operational: bool,
+    /// Whether it is in podwire's device group.
+    pub ours: bool,
+    /// Whether it is part of a bond, team or bridge inside the pod: its MAC and MTU are then that one's affair.
+    pub enslaved: bool,
+    /// What it is.
+    pub kind: LinkKind,
+    /// Its alternative names.
+    pub altnames: Vec<String>,
+    /// Its addresses, link-local IPv6 ones left out.
+    pub addresses: Vec<IpNetwork>,
+}
+
+/// Kind of a device in a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkKind {
+    /// One end of a veth pair, with the pod and the index of the other where that is a pod of the topology.
+    Veth {
+        /// Where the other end is.
+        peer: Option<(PodKey, u32)>,
+    },
+    /// A macvlan, with the index of its parent where that lies in the node's namespace.
+    Macvlan {
+        /// Its parent.
+        parent: Option<u32>,
+        /// Its mode.
+        mode: Option<MacvlanMode>,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// A route of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodRoute {
+    /// Destination; host bits are none.
+    pub destination: IpNetwork,
+    /// Next hop.
+    pub via: Option<std::net::IpAddr>,
+    /// Metric, as the kernel has it.
+    pub metric: u32,
+    /// Index of the device that it leaves by.
+    pub device: Option<u32>,
+}

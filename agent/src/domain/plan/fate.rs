@@ -1,0 +1,183 @@
+//! What becomes of each NIC: kept, made, or not now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{
+    desired::{Desired, Nic, Wire},
+    device::{PANEL_PREFIX, port_device_name},
+    intent::NicKey,
+    observed::{LinkKind, Observed, PodLink, PodState, PodView, PortState},
+    spec::InterfaceId,
+    step::Step,
+};
+
+use super::{Trouble, remove_port};
+
+/// What becomes of a NIC.
+#[derive(Debug)]
+pub(super) enum Fate<'a> {
+    /// It is there.
+    Keep {
+        /// Its port, where its wire has one.
+        port: Option<&'a PortState>,
+        /// It.
+        link: &'a PodLink,
+        /// Its pod.
+        pod: &'a PodState,
+    },
+    /// It is made.
+    Make {
+        /// Its pod.
+        pod: &'a PodState,
+    },
+}
+
+/// What becomes of all NICs.
+#[derive(Debug, Default)]
+pub(super) struct Fates<'a> {
+    /// Those that are there or made.
+    pub of: BTreeMap<NicKey, Fate<'a>>,
+    /// Those that wait.
+    pub pending: BTreeMap<InterfaceId, String>,
+    /// Those that cannot be plugged.
+    pub trouble: BTreeMap<InterfaceId, Trouble>,
+    /// What has to go before something can be made.
+    pub removals_first: Vec<Step>,
+}
+
+pub(super) fn fates<'a>(
+    desired: &Desired,
+    former: Option<&Desired>,
+    observed: &'a Observed,
+    skip: &BTreeSet<InterfaceId>,
+) -> Fates<'a> {
+    let mut fates = Fates::default();
+    for nic in &desired.nics {
+        if skip.contains(&nic.id) {
+            continue;
+        }
+        match judge(nic, former, observed) {
+            Judgement::Fate(fate, removal) => {
+                fates.of.insert(nic.key.clone(), fate);
+                if let Some(step) = removal.filter(|step| !fates.removals_first.contains(step)) {
+                    fates.removals_first.push(step);
+                }
+            }
+            Judgement::Pending(reason) => {
+                fates.pending.insert(nic.id.clone(), reason);
+            }
+            Judgement::Trouble(trouble) => {
+                fates.trouble.insert(nic.id.clone(), trouble);
+            }
+        }
+    }
+    both_or_neither(desired, &mut fates);
+    fates
+}
+
+/// The ends of a DIRECT link are made together: one whose far end is not made waits.
+fn both_or_neither(desired: &Desired, fates: &mut Fates<'_>) {
+    for nic in &desired.nics {
+        let Wire::Direct { far } = &nic.wire else { continue };
+        let made = matches!(fates.of.get(&nic.key), Some(Fate::Make { .. }));
+        if made && !matches!(fates.of.get(far), Some(Fate::Make { .. })) {
+            fates.of.remove(&nic.key);
+            fates.pending.insert(nic.id.clone(), format!("waits for {far}, the other end of its DIRECT link"));
+        }
+    }
+}
+
+enum Judgement<'a> {
+    Fate(Fate<'a>, Option<Step>),
+    Pending(String),
+    Trouble(Trouble),
+}
+
+fn judge<'a>(nic: &Nic, former: Option<&Desired>, observed: &'a Observed) -> Judgement<'a> {
+    let pod = match observed.pods.get(&nic.key.pod) {
+        Some(PodView::Present(pod)) => pod,
+        Some(PodView::Refused(refusal)) => return Judgement::Trouble(Trouble::Refused(refusal.clone())),
+        Some(PodView::Absent(reason)) => return Judgement::Pending(reason.clone()),
+        None => return Judgement::Pending(format!("pod {} was not looked at", nic.key.pod)),
+    };
+    if let Wire::Device { parent, .. } = &nic.wire
+        && !observed.devices.contains_key(parent.as_str())
+    {
+        return Judgement::Trouble(Trouble::NoDevice { parent: parent.to_string() });
+    }
+    if let Wire::Direct { far } = &nic.wire
+        && let Some(PodView::Absent(reason)) = observed.pods.get(&far.pod)
+    {
+        return Judgement::Pending(format!("waits for {far}, the other end of its DIRECT link: {reason}"));
+    }
+    let port = observed.panel.as_ref().and_then(|panel| panel.ports.get(&port_device_name(&nic.key)));
+    let link = pod.links.get(nic.key.name.as_str());
+    let behind_port = |link: &PodLink| port.is_some_and(|port| port.nic_index == Some(link.index));
+    if let Some(link) = link {
+        let (kept, port) = match &nic.wire {
+            Wire::Bridge { .. } | Wire::Stitch { .. } => (behind_port(link), port),
+            Wire::Direct { .. } | Wire::Device { .. } => (matches_wire(link, nic, observed), None),
+        };
+        if kept {
+            return Judgement::Fate(Fate::Keep { port, link, pod }, None);
+        }
+        if !behind_port(link) {
+            // It has the name but is not what this wire makes: ours from another wire, or somebody else's.
+            let before = former.and_then(|former| former.nic(&nic.key)).unwrap_or(nic);
+            return match provable(before, observed) {
+                Some(link) => {
+                    let removal = Step::RemoveNic(nic.key.clone(), link.index);
+                    Judgement::Fate(Fate::Make { pod }, Some(removal))
+                }
+                None => Judgement::Trouble(foreign(nic, link)),
+            };
+        }
+    }
+    // A port whose other end is gone, renamed, in an old sandbox or wired in another way.
+    let removal = port.map(|port| remove_port(&port_device_name(&nic.key), port.index, Some(&nic.key)));
+    Judgement::Fate(Fate::Make { pod }, removal)
+}
+
+fn foreign(nic: &Nic, link: &PodLink) -> Trouble {
+    let kind = match &link.kind {
+        LinkKind::Veth { .. } => "veth",
+        LinkKind::Macvlan { .. } => "macvlan",
+        LinkKind::Other => "device",
+    };
+    Trouble::InTheWay {
+        reason: "FOREIGN_INTERFACE",
+        message: format!(
+            "the pod has a {kind} `{}` already (index {}) and podwire did not make it: choose another name",
+            nic.key.name, link.index
+        ),
+    }
+}
+
+/// The device of a NIC without a port, where it is provably ours: in our group, of the kind that its wire makes, with
+/// the far end or parent of that wire, and with its MAC or its mark. Anything less is left alone.
+pub(super) fn provable<'a>(nic: &Nic, observed: &'a Observed) -> Option<&'a PodLink> {
+    if nic.wire.has_port() {
+        return None;
+    }
+    let Some(PodView::Present(pod)) = observed.pods.get(&nic.key.pod) else { return None };
+    let link = pod.links.get(nic.key.name.as_str())?;
+    let signed = link.mac == Some(nic.mac) || link.altnames.iter().any(|name| name.starts_with(PANEL_PREFIX));
+    (link.ours && signed && matches_wire(link, nic, observed)).then_some(link)
+}
+
+/// Whether a device without a port is what the wire of a NIC makes.
+fn matches_wire(link: &PodLink, nic: &Nic, observed: &Observed) -> bool {
+    if !link.ours {
+        return false;
+    }
+    match (&nic.wire, &link.kind) {
+        (Wire::Direct { far }, LinkKind::Veth { peer: Some((pod, index)) }) => {
+            let Some(PodView::Present(state)) = observed.pods.get(&far.pod) else { return false };
+            *pod == far.pod && state.links.get(far.name.as_str()).is_some_and(|l| l.index == *index && l.ours)
+        }
+        (Wire::Device { parent, mode }, LinkKind::Macvlan { parent: Some(index), mode: now }) => {
+            observed.devices.get(parent.as_str()).is_some_and(|(i, _)| i == index) && *now == Some(*mode)
+        }
+        _ => false,
+    }
+}

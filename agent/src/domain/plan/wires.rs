@@ -1,0 +1,112 @@
+//! Ports: to which bridge, stitched to what, with a plugged or a pulled cable.
+
+use crate::domain::{
+    desired::{Nic, Wire},
+    device::{bridge_device_name, mark},
+    intent::NicKey,
+    name::ElementName,
+    observed::{BridgePort, PortState, Redirect},
+    step::Step,
+};
+
+use super::{Fate, View};
+
+/// Link-local group frames that a bridge port passes: all but 01:80:c2:00:00:01 (PAUSE), which the kernel never lets
+/// through. `BR_GROUPFWD_RESTRICTED` of net/bridge/br_private.h does not bind single ports.
+pub(super) const TRANSPARENT_MASK: u16 = 0xfffd;
+
+pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
+    let mut cables = Vec::new();
+    for (nic, fate) in view.live() {
+        let port = match fate {
+            Fate::Keep { port: Some(port), .. } => Some(*port),
+            Fate::Keep { port: None, .. } => continue,
+            Fate::Make { .. } if nic.wire.has_port() => None,
+            Fate::Make { .. } => continue,
+        };
+        match &nic.wire {
+            Wire::Bridge { bridge, hairpin, isolated, .. } => {
+                let options = BridgePort { hairpin: *hairpin, isolated: *isolated, group_fwd_mask: TRANSPARENT_MASK };
+                plug(view, nic, port, bridge, options, steps);
+            }
+            Wire::Stitch { far, .. } => stitch(view, nic, port, far, steps),
+            Wire::Direct { .. } | Wire::Device { .. } => {}
+        }
+        if let (Some(port), Some(mtu)) = (port, nic.mtu)
+            && port.mtu != mtu.bytes()
+        {
+            steps.push(Step::SetPortMtu(nic.key.clone(), mtu));
+        }
+        let up = port_up(view, nic);
+        if port.is_some_and(|port| port.up) != up {
+            cables.push(Step::SetPort(nic.key.clone(), up));
+        }
+    }
+    steps.extend(cables);
+}
+
+fn plug(
+    view: &View<'_>,
+    nic: &Nic,
+    port: Option<&PortState>,
+    bridge: &ElementName,
+    options: BridgePort,
+    steps: &mut Vec<Step>,
+) {
+    let Some(port) = port else {
+        // Its master was given with its birth.
+        steps.push(Step::SetBridgePort(nic.key.clone(), options));
+        return;
+    };
+    if port.redirect != Redirect::Nowhere {
+        steps.push(Step::Unstitch(nic.key.clone()));
+    }
+    let panel = view.observed.panel.as_ref();
+    let index = panel.and_then(|panel| panel.bridges.get(&bridge_device_name(bridge))).map(|b| b.index);
+    let elsewhere = index.is_none() || port.master != index;
+    if elsewhere {
+        steps.push(Step::SetMaster(nic.key.clone(), Some(bridge.clone())));
+    }
+    if elsewhere || port.bridge_port != Some(options) {
+        steps.push(Step::SetBridgePort(nic.key.clone(), options));
+    }
+}
+
+fn stitch(view: &View<'_>, nic: &Nic, port: Option<&PortState>, far: &NicKey, steps: &mut Vec<Step>) {
+    if port.is_some_and(|port| port.master.is_some()) {
+        steps.push(Step::SetMaster(nic.key.clone(), None));
+    }
+    let redirect = port.map_or(Redirect::Nowhere, |port| port.redirect);
+    match view.fates.of.get(far) {
+        None => {
+            if redirect != Redirect::Nowhere {
+                steps.push(Step::Unstitch(nic.key.clone()));
+            }
+        }
+        Some(Fate::Keep { port: Some(other), .. }) if redirect == Redirect::To(other.index) => {}
+        Some(_) => steps.push(Step::Stitch(nic.key.clone(), far.clone())),
+    }
+}
+
+/// Whether the port of a NIC is up, and with it the carrier of the NIC. Of a stitched one exactly while its cable is
+/// plugged, the far port exists and the far NIC is up. The far NIC's own state counts, never its port's: else both
+/// ends would hold each other down for good.
+pub(super) fn port_up(view: &View<'_>, nic: &Nic) -> bool {
+    match &nic.wire {
+        Wire::Bridge { up, .. } => *up,
+        Wire::Stitch { far, up } => {
+            *up && match view.fates.of.get(far) {
+                Some(Fate::Make { .. }) => true,
+                Some(Fate::Keep { link, .. }) => {
+                    let complete = view
+                        .desired
+                        .nic(far)
+                        .is_some_and(|other| link.altnames.contains(&mark(&view.desired.key, &other.id)));
+                    link.up || !complete
+                }
+                None => false,
+            }
+        }
+        Wire::Direct { .. } | Wire::Device { .. } => true,
+    }
+}

@@ -1,0 +1,274 @@
+//! What is asked for: a topology as a caller wrote it, every value parsed, nothing chosen yet.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use ipnetwork::IpNetwork;
+
+use super::{
+    if_name::IfName,
+    mac::Mac,
+    mtu::Mtu,
+    name::{ElementName, PodName, PodUid, TopologyKey},
+};
+
+/// A whole topology as asked for. Elements keep the caller's order, so that violations can name their index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopologySpec {
+    /// Its key.
+    pub key: TopologyKey,
+    /// LAN segments.
+    pub bridges: Vec<BridgeSpec>,
+    /// Wires.
+    pub links: Vec<LinkSpec>,
+    /// Interfaces on bridges or devices.
+    pub attachments: Vec<AttachmentSpec>,
+    /// Time without a renewal after which it is deleted. `None`: never.
+    pub lease: Option<Duration>,
+}
+
+/// A bridge as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeSpec {
+    /// Its name.
+    pub name: ElementName,
+    /// `None`: 1500.
+    pub mtu: Option<Mtu>,
+    /// `None`: derived from its names.
+    pub mac: Option<Mac>,
+    /// `None`: only static addresses.
+    pub ipam: Option<IpamSpec>,
+    /// Default of its attachments.
+    pub hairpin: bool,
+    /// Default of its attachments.
+    pub isolated: bool,
+}
+
+/// How a link is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkMode {
+    /// Two ports in the panel, joined frame for frame.
+    Stitched,
+    /// One veth pair from pod to pod.
+    Direct,
+}
+
+/// A link as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkSpec {
+    /// Its name.
+    pub name: ElementName,
+    /// One end.
+    pub a: InterfaceSpec,
+    /// The other.
+    pub b: InterfaceSpec,
+    /// How it is made.
+    pub mode: LinkMode,
+    /// Whether the cable is plugged.
+    pub up: bool,
+    /// `None`: only static addresses.
+    pub ipam: Option<IpamSpec>,
+}
+
+/// An attachment as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachmentSpec {
+    /// Its name.
+    pub name: ElementName,
+    /// What is plugged.
+    pub interface: InterfaceSpec,
+    /// What it is plugged into.
+    pub target: Target,
+    /// `None`: the bridge's.
+    pub hairpin: Option<bool>,
+    /// `None`: the bridge's.
+    pub isolated: Option<bool>,
+    /// Whether the cable is plugged.
+    pub up: bool,
+}
+
+/// What an attachment is plugged into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A bridge of the same topology.
+    Bridge(ElementName),
+    /// A device of the node.
+    Device(DeviceSpec),
+}
+
+/// A device of the node, used by macvlan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceSpec {
+    /// The device in the node's own namespace.
+    pub parent: IfName,
+    /// How interfaces on it see each other.
+    pub mode: MacvlanMode,
+    /// Scope: the node.
+    pub ipam: Option<IpamSpec>,
+}
+
+/// How macvlan interfaces of one parent see each other. Passthru is not offered: it changes the parent's MAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// Directly.
+    Bridge,
+    /// Never.
+    Private,
+    /// By a switch outside that sends frames back.
+    Vepa,
+}
+
+/// Whose interface it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PodOwner {
+    /// A pod of the topology's namespace.
+    Pod(PodName),
+    /// A network namespace that is no pod.
+    Netns(NetnsRef),
+}
+
+/// A network namespace by name or by process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NetnsRef {
+    /// A file name below the agent's netns directory: not empty, no `/`, not `.` or `..`, not a panel's.
+    Name(String),
+    /// `/proc/<pid>/ns/net`.
+    Process(u32),
+}
+
+impl fmt::Display for PodOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(name) => name.fmt(f),
+            Self::Netns(NetnsRef::Name(name)) => write!(f, "netns:{name}"),
+            Self::Netns(NetnsRef::Process(pid)) => write!(f, "/proc/{pid}/ns/net"),
+        }
+    }
+}
+
+/// An interface as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceSpec {
+    /// Whose it is.
+    pub owner: PodOwner,
+    /// This incarnation of the pod and no other.
+    pub uid: Option<PodUid>,
+    /// `None`: chosen at apply.
+    pub name: Option<IfName>,
+    /// Interfaces of one pod are made by it, then by natural name order.
+    pub order: u16,
+    /// `None`: derived.
+    pub mac: Option<Mac>,
+    /// `None`: that of the wire.
+    pub mtu: Option<Mtu>,
+    /// Static addresses with their prefix.
+    pub addresses: Vec<IpNetwork>,
+    /// Routes besides those of the IPAM.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// A route as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// Without host bits.
+    pub destination: IpNetwork,
+    /// `None`: on the link; in an IPAM the subnet's gateway.
+    pub via: Option<IpAddr>,
+    /// 0: the kernel's default.
+    pub metric: u32,
+    /// Left out where the pod has it on another device.
+    pub unless_present: bool,
+}
+
+/// How addresses are handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpamSpec {
+    /// One address of each for each interface.
+    pub subnets: Vec<SubnetSpec>,
+    /// Routes of each interface.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// A subnet of an IPAM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubnetSpec {
+    /// Without host bits.
+    pub cidr: IpNetwork,
+    /// First and last address of each range. Empty: the whole subnet.
+    pub ranges: Vec<(IpAddr, IpAddr)>,
+    /// `None`: the first address, which then is nobody's.
+    pub gateway: Option<IpAddr>,
+    /// Never handed out.
+    pub exclude: Vec<IpNetwork>,
+}
+
+/// Which interface of an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// The only one of an attachment.
+    Only,
+    /// End `a` of a link.
+    A,
+    /// End `b` of a link.
+    B,
+}
+
+/// Which interface of a topology.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceId {
+    /// The element that it is part of.
+    pub element: ElementName,
+    /// Which of its interfaces.
+    pub end: End,
+}
+
+impl fmt::Display for InterfaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.end {
+            End::Only => self.element.fmt(f),
+            End::A => write!(f, "{}.a", self.element),
+            End::B => write!(f, "{}.b", self.element),
+        }
+    }
+}
+
+impl TopologySpec {
+    /// An empty topology, as the first single call of a name finds it.
+    pub fn empty(key: TopologyKey) -> Self {
+        Self { key, bridges: Vec::new(), links: Vec::new(), attachments: Vec::new(), lease: None }
+    }
+
+    /// Bridges, links and attachments together.
+    pub fn elements(&self) -> usize {
+        self.bridges.len() + self.links.len() + self.attachments.len()
+    }
+
+    /// Every interface with its id and with the field path under which the caller wrote it, links first.
+    pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceId, &InterfaceSpec, String)> {
+        let links = self.links.iter().enumerate().flat_map(|(i, link)| {
+            [
+                (InterfaceId { element: link.name.clone(), end: End::A }, &link.a, format!("links[{i}].a")),
+                (InterfaceId { element: link.name.clone(), end: End::B }, &link.b, format!("links[{i}].b")),
+            ]
+        });
+        let attachments = self.attachments.iter().enumerate().map(|(i, attachment)| {
+            let id = InterfaceId { element: attachment.name.clone(), end: End::Only };
+            (id, &attachment.interface, format!("attachments[{i}].interface"))
+        });
+        links.chain(attachments)
+    }
+
+    /// The IPAM that gives an interface its addresses, with the field path under which the caller wrote it.
+    pub fn ipam_of(&self, id: &InterfaceId) -> Option<(&IpamSpec, String)> {
+        if let Some(i) = self.links.iter().position(|link| link.name == id.element) {
+            return self.links[i].ipam.as_ref().map(|ipam| (ipam, format!("links[{i}].ipam")));
+        }
+        let i = self.attachments.iter().position(|a| a.name == id.element)?;
+        match &self.attachments[i].target {
+            Target::Device(device) => device.ipam.as_ref().map(|ipam| (ipam, format!("attachments[{i}].device.ipam"))),
+            Target::Bridge(name) => {
+                let b = self.bridges.iter().position(|bridge| bridge.name == *name)?;
+                self.bridges[b].ipam.as_ref().map(|ipam| (ipam, format!("bridges[{b}].ipam")))
+            }
+        }
+    }
+}

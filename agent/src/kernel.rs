@@ -1,0 +1,102 @@
+//! The only room that talks to the kernel: netlink, namespaces, mounts, sysctls. Blocking and small.
+
+mod clock;
+mod error;
+mod execute;
+mod inet;
+mod link;
+mod named;
+mod netns;
+mod observe;
+mod probe;
+mod retire;
+mod site;
+mod socket;
+mod stitch;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{
+    if_name::IfName,
+    intent::PodKey,
+    observed::{Observed, Refusal, SandboxId},
+    step::Step,
+};
+
+pub use clock::{boottime, release};
+pub use error::KernelError;
+pub use netns::{Netns, NetnsDir, NetnsError};
+pub use probe::{Capability, probe};
+pub use retire::RETIRED_PREFIX;
+pub use site::LinuxKernel;
+
+/// Everything that a converge of one topology looks at and works on.
+#[derive(Debug)]
+pub struct SiteView {
+    /// File name of its panel in the netns directory.
+    pub panel: String,
+    /// Its pods. Their namespaces stay open until the site is dropped, and no longer.
+    pub pods: BTreeMap<PodKey, PodDoor>,
+    /// Pods whose routes matter: somebody wants a route there.
+    pub routes_of: BTreeSet<PodKey>,
+    /// Pods that a DIRECT link joins, each pair both ways.
+    pub direct: BTreeSet<(PodKey, PodKey)>,
+    /// Devices of the node that it uses.
+    pub devices: BTreeSet<IfName>,
+}
+
+/// The way into a pod.
+#[derive(Debug)]
+pub enum PodDoor {
+    /// Open.
+    Open(Netns, SandboxId),
+    /// Not there; with the reason.
+    Absent(String),
+    /// There, and never to be plugged.
+    Refused(Refusal),
+}
+
+/// A step that failed. Those before it were carried out, and perhaps some behind it.
+#[derive(Debug, thiserror::Error)]
+#[error("step {at} failed")]
+pub struct StepFailed {
+    /// Its index in the plan.
+    pub at: usize,
+    /// The kernel's words.
+    #[source]
+    pub source: KernelError,
+}
+
+/// The kernel of this node. A trait, so that a test can make each step of the real one fail once.
+pub trait Kernel: Send + Sync + 'static {
+    /// Opens what a converge works on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError>;
+
+    /// Removes the panels that were retired, slowly: other users of the node's networking wait while a bridge goes.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    fn reap(&self) -> Result<(), KernelError>;
+}
+
+/// What a converge works on.
+pub trait Site: Send {
+    /// Looks at all of it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    fn observe(&mut self) -> Result<Observed, KernelError>;
+
+    /// Carries out steps in order.
+    ///
+    /// # Errors
+    ///
+    /// The first step that failed.
+    fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed>;
+}

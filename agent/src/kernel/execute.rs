@@ -1,0 +1,338 @@
+//! Carries out steps: as few system calls as the order of the steps allows.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::AsFd,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::domain::{
+    device::{bridge_device_name, full_name, port_device_name},
+    if_name::IfName,
+    intent::{NicKey, PodKey},
+    name::ElementName,
+    spec::MacvlanMode,
+    step::{NewNic, Step},
+};
+
+use super::{
+    KernelError, StepFailed, inet, link, observe, retire,
+    site::{LinuxSite, PanelDoor},
+    socket::{Request, RouteSocket},
+    stitch,
+};
+
+/// How long a new interface may take until it forwards. Linkwatch runs at least once a second.
+const SETTLE: Duration = Duration::from_millis(2500);
+
+/// The socket that a request goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Door {
+    Panel,
+    Pod(PodKey),
+    Node,
+}
+
+/// A request and the step that it is part of.
+struct Job {
+    at: usize,
+    request: Request,
+    /// The object may be gone already.
+    forgiving: bool,
+}
+
+pub(super) struct Executor<'a> {
+    site: &'a mut LinuxSite,
+    /// Indexes of bridges and ports in the panel.
+    panel: BTreeMap<String, u32>,
+    next_index: u32,
+    /// Indexes of NICs in their pods.
+    nics: BTreeMap<NicKey, u32>,
+    door: Door,
+    jobs: Vec<Job>,
+    /// Ports that wait for being removed together, with the step of the last.
+    doomed: Vec<u32>,
+}
+
+type Outcome = Result<(), StepFailed>;
+
+impl<'a> Executor<'a> {
+    pub(super) fn new(site: &'a mut LinuxSite) -> Self {
+        let mut panel = BTreeMap::new();
+        let mut next_index = 2;
+        if let Some(seen) = &site.seen.panel {
+            panel.extend(seen.bridges.iter().map(|(name, bridge)| (name.clone(), bridge.index)));
+            panel.extend(seen.ports.iter().map(|(name, port)| (name.clone(), port.index)));
+            next_index = seen.highest_index.max(1) + 1;
+        }
+        Self { site, panel, next_index, nics: BTreeMap::new(), door: Door::Panel, jobs: Vec::new(), doomed: Vec::new() }
+    }
+
+    pub(super) fn run(mut self, steps: &[Step]) -> Outcome {
+        for (at, step) in steps.iter().enumerate() {
+            if !matches!(step, Step::RemovePort { .. }) {
+                self.bury(at)?;
+            }
+            self.step(at, step)?;
+        }
+        self.bury(steps.len().saturating_sub(1))?;
+        self.flush()
+    }
+
+    fn step(&mut self, at: usize, step: &Step) -> Outcome {
+        match step {
+            Step::CreatePanel => self.site.create_panel().map_err(failed(at)),
+            Step::RemovePanel => self.remove_panel(at),
+            Step::CreateBridge(bridge) => {
+                let device = bridge_device_name(&bridge.name);
+                let index = self.new_index(&device);
+                self.add(at, &Door::Panel, link::create_bridge(&device, index, bridge))?;
+                self.name_in_full(at, index, &device, bridge.name.as_str())
+            }
+            Step::ConfigureBridge(bridge) => {
+                let device = bridge_device_name(&bridge.name);
+                let index = self.bridge(at, &bridge.name)?;
+                self.add(at, &Door::Panel, link::configure_bridge(&device, index, bridge))
+            }
+            Step::CreateVeth(nic, bridge) => self.create_veth(at, nic, bridge.as_ref()),
+            Step::CreateDirect(a, b) => {
+                let far = self.site.pods.get(&b.key.pod).ok_or_else(|| gone(at, &b.key.pod))?;
+                let request = link::create_direct(a, b, far.netns.fd().as_fd());
+                self.add(at, &Door::Pod(a.key.pod.clone()), request)
+            }
+            Step::CreateMacvlan { nic, parent, mode } => self.create_macvlan(at, nic, parent, *mode),
+            Step::SetPortMtu(nic, mtu) => {
+                let index = self.port(at, nic)?;
+                self.add(at, &Door::Panel, link::set_mtu(index, *mtu))
+            }
+            Step::SetMaster(nic, bridge) => {
+                let index = self.port(at, nic)?;
+                let master = bridge.as_ref().map(|bridge| self.bridge(at, bridge)).transpose()?;
+                self.add(at, &Door::Panel, link::set_master(index, master))
+            }
+            Step::SetBridgePort(nic, port) => {
+                let index = self.port(at, nic)?;
+                self.add(at, &Door::Panel, link::set_bridge_port(index, *port))
+            }
+            Step::Stitch(nic, far) => {
+                let (from, to) = (self.port(at, nic)?, self.port(at, far)?);
+                // The hook of a former stitch goes first, with its filter.
+                self.forgive(at, &Door::Panel, stitch::remove_hook(from))?;
+                self.add(at, &Door::Panel, stitch::add_hook(from))?;
+                self.add(at, &Door::Panel, stitch::redirect(from, to))
+            }
+            Step::Unstitch(nic) => {
+                let index = self.port(at, nic)?;
+                self.forgive(at, &Door::Panel, stitch::remove_hook(index))
+            }
+            Step::SetPort(nic, up) => {
+                let index = self.port(at, nic)?;
+                self.add(at, &Door::Panel, link::set_up(index, *up))
+            }
+            Step::SetMac(nic, mac) => self.inside(at, nic, |index| link::set_mac(index, *mac)),
+            Step::SetMtu(nic, mtu) => self.inside(at, nic, |index| link::set_mtu(index, *mtu)),
+            Step::BringUp(nic) => self.inside(at, nic, |index| link::set_up(index, true)),
+            Step::AddAddress(nic, address) => self.inside(at, nic, |index| inet::add_address(index, *address)),
+            Step::RemoveAddress(nic, address) => self.outside(at, nic, |index| inet::remove_address(index, *address)),
+            Step::AddRoute(nic, route) => self.inside(at, nic, |index| inet::add_route(index, route)),
+            Step::RemoveRoute(nic, route) => self.outside(at, nic, |index| inet::remove_route(index, route)),
+            Step::Settle(nic) => self.settle(at, nic),
+            Step::Mark { nic, altname, old } => {
+                for name in old {
+                    self.outside(at, nic, |index| link::remove_altname(index, name))?;
+                }
+                self.inside(at, nic, |index| link::add_altname(index, altname))
+            }
+            Step::RemovePort { index, .. } => {
+                self.doomed.push(*index);
+                Ok(())
+            }
+            Step::RemoveNic(nic, index) => self.forgive(at, &Door::Pod(nic.pod.clone()), link::remove(*index)),
+            Step::RemoveBridge(_, index) | Step::RemoveStranger(_, index) => {
+                self.forgive(at, &Door::Panel, link::remove(*index))
+            }
+        }
+    }
+
+    fn create_veth(&mut self, at: usize, nic: &NewNic, bridge: Option<&ElementName>) -> Outcome {
+        let device = port_device_name(&nic.key);
+        let master = bridge.map(|bridge| self.bridge(at, bridge)).transpose()?;
+        let index = self.new_index(&device);
+        let pod = self.site.pods.get(&nic.key.pod).ok_or_else(|| gone(at, &nic.key.pod))?;
+        let request = link::create_veth(&device, index, master, nic, pod.netns.fd());
+        self.add(at, &Door::Panel, request)?;
+        self.name_in_full(at, index, &device, &format!("{}.{}", nic.key.pod, nic.key.name))
+    }
+
+    fn create_macvlan(&mut self, at: usize, nic: &NewNic, parent: &IfName, mode: MacvlanMode) -> Outcome {
+        let found = self.site.seen.devices.get(parent.as_str());
+        let (index, _) = found.copied().ok_or_else(|| vanished(at, format!("device `{parent}` of the node")))?;
+        let pod = self.site.pods.get(&nic.key.pod).ok_or_else(|| gone(at, &nic.key.pod))?;
+        let request = link::create_macvlan(nic, index, mode, pod.netns.fd());
+        self.add(at, &Door::Node, request)
+    }
+
+    /// A device whose name had to be shortened has its full name as an altname.
+    fn name_in_full(&mut self, at: usize, index: u32, device: &str, full: &str) -> Outcome {
+        match full_name(device, full) {
+            Some(altname) => self.add(at, &Door::Panel, link::add_altname(index, &altname)),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the ports that wait for it, all in one message where there are several.
+    fn bury(&mut self, at: usize) -> Outcome {
+        match std::mem::take(&mut self.doomed).as_slice() {
+            [] => Ok(()),
+            [index] => self.forgive(at, &Door::Panel, link::remove(*index)),
+            indexes => {
+                for index in indexes {
+                    self.forgive(at, &Door::Panel, link::set_group(*index, link::DOOMED_GROUP))?;
+                }
+                self.forgive(at, &Door::Panel, link::remove_group(link::DOOMED_GROUP))
+            }
+        }?;
+        self.flush()
+    }
+
+    fn remove_panel(&mut self, at: usize) -> Outcome {
+        self.flush()?;
+        let Some(panel) = self.site.panel.take() else { return Ok(()) };
+        retire::retire(&self.site.dir, &self.site.panel_name, panel.socket.cookie()).map_err(failed(at))
+    }
+
+    /// Waits until the first frame would pass: until then the kernel has acknowledged everything and yet drops.
+    fn settle(&mut self, at: usize, nic: &NicKey) -> Outcome {
+        self.flush()?;
+        let port = self.panel.get(&port_device_name(nic)).copied();
+        let index = self.nic(at, nic)?;
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(50);
+        loop {
+            let mut view = (true, String::new());
+            if let (Some(panel), Some(port)) = (&mut self.site.panel, port) {
+                view = observe::forwarding(&mut panel.socket, port).map_err(failed(at))?;
+            }
+            if view.0 {
+                let pod = self.site.pods.get_mut(&nic.pod).ok_or_else(|| gone(at, &nic.pod))?;
+                view = observe::forwarding(&mut pod.socket, index).map_err(failed(at))?;
+            }
+            if view.0 {
+                return Ok(());
+            }
+            if start.elapsed() > SETTLE {
+                let milliseconds = u64::try_from(SETTLE.as_millis()).unwrap_or(u64::MAX);
+                return Err(failed(at)(KernelError::NotForwarding { milliseconds, seen: view.1 }));
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+
+    fn inside(&mut self, at: usize, nic: &NicKey, request: impl FnOnce(u32) -> Request) -> Outcome {
+        let index = self.nic(at, nic)?;
+        self.add(at, &Door::Pod(nic.pod.clone()), request(index))
+    }
+
+    fn outside(&mut self, at: usize, nic: &NicKey, request: impl FnOnce(u32) -> Request) -> Outcome {
+        let index = self.nic(at, nic)?;
+        self.forgive(at, &Door::Pod(nic.pod.clone()), request(index))
+    }
+
+    fn add(&mut self, at: usize, door: &Door, request: Request) -> Outcome {
+        self.push(door, Job { at, request, forgiving: false })
+    }
+
+    fn forgive(&mut self, at: usize, door: &Door, request: Request) -> Outcome {
+        self.push(door, Job { at, request, forgiving: true })
+    }
+
+    fn push(&mut self, door: &Door, job: Job) -> Outcome {
+        if self.door != *door {
+            self.flush()?;
+            self.door = door.clone();
+        }
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    /// Sends what has gathered.
+    fn flush(&mut self) -> Outcome {
+        let jobs = std::mem::take(&mut self.jobs);
+        let Some(first) = jobs.first().map(|job| job.at) else { return Ok(()) };
+        let socket = self.socket(first)?;
+        let (tags, requests): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|job| ((job.at, job.forgiving), job.request)).unzip();
+        let answers = socket.batch(requests).map_err(failed(first))?;
+        for ((at, forgiving), answer) in tags.into_iter().zip(answers) {
+            match answer {
+                Err(error) if !(forgiving && removed_already(&error)) => return Err(failed(at)(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn socket(&mut self, at: usize) -> Result<&mut RouteSocket, StepFailed> {
+        match &self.door {
+            Door::Panel => match &mut self.site.panel {
+                Some(PanelDoor { socket }) => Ok(socket),
+                None => Err(vanished(at, "the panel".to_owned())),
+            },
+            Door::Pod(key) => match self.site.pods.get_mut(key) {
+                Some(pod) => Ok(&mut pod.socket),
+                None => Err(gone(at, key)),
+            },
+            Door::Node => Ok(&mut self.site.node),
+        }
+    }
+
+    /// Indexes are chosen, not waited for: so what refers to a new device goes into the same message batch.
+    fn new_index(&mut self, device: &str) -> u32 {
+        let index = self.next_index;
+        self.next_index += 1;
+        self.panel.insert(device.to_owned(), index);
+        index
+    }
+
+    fn bridge(&self, at: usize, name: &ElementName) -> Result<u32, StepFailed> {
+        let index = self.panel.get(&bridge_device_name(name)).copied();
+        index.ok_or_else(|| vanished(at, format!("bridge {name}")))
+    }
+
+    fn port(&self, at: usize, nic: &NicKey) -> Result<u32, StepFailed> {
+        let index = self.panel.get(&port_device_name(nic)).copied();
+        index.ok_or_else(|| vanished(at, format!("the port of {nic}")))
+    }
+
+    /// The index of a NIC: of a new one the kernel chose it, so that indexes of a pod ascend.
+    fn nic(&mut self, at: usize, nic: &NicKey) -> Result<u32, StepFailed> {
+        if let Some(index) = self.nics.get(nic) {
+            return Ok(*index);
+        }
+        self.flush()?;
+        let pod = self.site.pods.get_mut(&nic.pod).ok_or_else(|| gone(at, &nic.pod))?;
+        let index = observe::index_of(&mut pod.socket, nic.name.as_str()).map_err(failed(at))?;
+        self.nics.insert(nic.clone(), index);
+        Ok(index)
+    }
+}
+
+/// What is to be removed is not there: an absent hook is EINVAL to the kernel, an absent qdisc ENOENT.
+fn removed_already(error: &KernelError) -> bool {
+    error.is_gone()
+        || matches!(error, KernelError::Netlink { operation: "RTM_DELQDISC", errno: nix::errno::Errno::EINVAL, .. })
+}
+
+fn failed(at: usize) -> impl FnOnce(KernelError) -> StepFailed {
+    move |source| StepFailed { at, source }
+}
+
+fn vanished(at: usize, what: String) -> StepFailed {
+    failed(at)(KernelError::Vanished(what))
+}
+
+fn gone(at: usize, pod: &PodKey) -> StepFailed {
+    vanished(at, format!("pod {pod}"))
+}

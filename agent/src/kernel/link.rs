@@ -1,0 +1,228 @@
+//! Messages that make, change and remove devices.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{
+        BridgeStpState, InfoBridge, InfoData, InfoMacVlan, InfoVeth, LinkAttribute, LinkExtentMask, LinkHeader,
+        LinkMessage, MacVlanMode, Prop,
+    },
+};
+use rtnetlink::{LinkBridge, LinkBridgePort, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth};
+
+use crate::domain::{desired::BridgeDevice, mac::Mac, mtu::Mtu, observed::BridgePort, spec::MacvlanMode, step::NewNic};
+
+use super::socket::{Mode, Request};
+
+/// Device group of everything that podwire makes: "pwir" in ASCII.
+pub(super) const GROUP: u32 = 0x7077_6972;
+
+/// Device group of what is about to be removed in one message.
+pub(super) const DOOMED_GROUP: u32 = GROUP + 1;
+
+/// Seconds that a bridge remembers an address: the kernel's default, in hundredths of a second.
+const AGEING_CENTISECONDS: u32 = 30_000;
+
+fn request(message: RouteNetlinkMessage, mode: Mode) -> Request {
+    Request { message, mode }
+}
+
+fn set(message: LinkMessage) -> Request {
+    request(RouteNetlinkMessage::SetLink(message), Mode::Change)
+}
+
+/// A bridge with all its options, up. MAC and MTU are set: else they follow the ports.
+pub(super) fn create_bridge(device: &str, index: u32, bridge: &BridgeDevice) -> Request {
+    let message = bridge_message(LinkBridge::new(device).index(index), bridge).build();
+    request(RouteNetlinkMessage::NewLink(message), Mode::Create)
+}
+
+/// Puts MAC, MTU, options and state of a bridge right. Kernels change bridge options by `RTM_NEWLINK` only.
+pub(super) fn configure_bridge(device: &str, index: u32, bridge: &BridgeDevice) -> Request {
+    let message = bridge_message(LinkBridge::new(device).index(index), bridge).build();
+    request(RouteNetlinkMessage::NewLink(message), Mode::Change)
+}
+
+fn bridge_message(builder: LinkMessageBuilder<LinkBridge>, bridge: &BridgeDevice) -> LinkMessageBuilder<LinkBridge> {
+    builder
+        .address(bridge.mac.octets().to_vec())
+        .mtu(bridge.mtu.bytes())
+        .link_group(GROUP)
+        .stp_state(BridgeStpState::Disabled)
+        .mcast_snooping(false)
+        .ageing_time(AGEING_CENTISECONDS)
+        .up()
+}
+
+/// Whether the options of a bridge are those that `bridge_message` sets.
+pub(super) fn bridge_options_ok(options: &[InfoBridge]) -> bool {
+    options.iter().all(|option| match option {
+        InfoBridge::StpState(state) => *state == BridgeStpState::Disabled,
+        InfoBridge::MulticastSnooping(on) => !on,
+        InfoBridge::AgeingTime(time) => *time == AGEING_CENTISECONDS,
+        _ => true,
+    })
+}
+
+/// A veth pair made from inside the panel: the port here, the NIC born in the pod. One queue each: more cost memory
+/// and time, and a virtual wire has no hardware to feed.
+pub(super) fn create_veth(device: &str, index: u32, master: Option<u32>, nic: &NewNic, pod: BorrowedFd<'_>) -> Request {
+    let builder = LinkMessageBuilder::<LinkVeth>::new(device, nic.key.name.as_str())
+        .index(index)
+        .link_group(GROUP)
+        .append_extra_attribute(LinkAttribute::NumTxQueues(1))
+        .append_extra_attribute(LinkAttribute::NumRxQueues(1))
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(born(nic, pod))));
+    let builder = match nic.mtu {
+        Some(mtu) => builder.mtu(mtu.bytes()),
+        None => builder,
+    };
+    let builder = match master {
+        Some(master) => builder.controller(master),
+        None => builder,
+    };
+    request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Create)
+}
+
+/// A veth pair from pod to pod, made from inside the first.
+pub(super) fn create_direct(a: &NewNic, b: &NewNic, pod_b: BorrowedFd<'_>) -> Request {
+    let mut builder = LinkMessageBuilder::<LinkVeth>::new(a.key.name.as_str(), b.key.name.as_str())
+        .link_group(GROUP)
+        .address(a.mac.octets().to_vec())
+        .append_extra_attribute(LinkAttribute::NumTxQueues(1))
+        .append_extra_attribute(LinkAttribute::NumRxQueues(1))
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(born(b, pod_b))));
+    if let Some(mtu) = a.mtu {
+        builder = builder.mtu(mtu.bytes());
+    }
+    request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Create)
+}
+
+/// The end of a veth pair that lies in another namespace.
+fn born(nic: &NewNic, pod: BorrowedFd<'_>) -> LinkMessage {
+    let mut builder = LinkMessageBuilder::<LinkUnspec>::default()
+        .name(nic.key.name.as_str())
+        .address(nic.mac.octets().to_vec())
+        .link_group(GROUP)
+        .setns_by_fd(pod.as_raw_fd())
+        .append_extra_attribute(LinkAttribute::NumTxQueues(1))
+        .append_extra_attribute(LinkAttribute::NumRxQueues(1));
+    if let Some(mtu) = nic.mtu {
+        builder = builder.mtu(mtu.bytes());
+    }
+    builder.build()
+}
+
+/// A macvlan made from the node's namespace, born in the pod.
+pub(super) fn create_macvlan(nic: &NewNic, parent: u32, mode: MacvlanMode, pod: BorrowedFd<'_>) -> Request {
+    let mut builder = LinkMacVlan::new(nic.key.name.as_str(), parent, wire_mode(mode))
+        .address(nic.mac.octets().to_vec())
+        .link_group(GROUP)
+        .setns_by_fd(pod.as_raw_fd());
+    if let Some(mtu) = nic.mtu {
+        builder = builder.mtu(mtu.bytes());
+    }
+    request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Create)
+}
+
+fn wire_mode(mode: MacvlanMode) -> MacVlanMode {
+    match mode {
+        MacvlanMode::Bridge => MacVlanMode::Bridge,
+        MacvlanMode::Private => MacVlanMode::Private,
+        MacvlanMode::Vepa => MacVlanMode::Vepa,
+    }
+}
+
+/// The macvlan mode that the kernel shows; `None`: one that podwire does not make.
+pub(super) fn macvlan_mode(options: &[InfoMacVlan]) -> Option<MacvlanMode> {
+    options.iter().find_map(|option| match option {
+        InfoMacVlan::Mode(MacVlanMode::Bridge) => Some(MacvlanMode::Bridge),
+        InfoMacVlan::Mode(MacVlanMode::Private) => Some(MacvlanMode::Private),
+        InfoMacVlan::Mode(MacVlanMode::Vepa) => Some(MacvlanMode::Vepa),
+        _ => None,
+    })
+}
+
+/// Gives a device an alternative name. In a creating message it would be ignored without a word.
+pub(super) fn add_altname(index: u32, altname: &str) -> Request {
+    request(RouteNetlinkMessage::NewLinkProp(altname_message(index, altname)), Mode::Create)
+}
+
+/// Takes an alternative name away.
+pub(super) fn remove_altname(index: u32, altname: &str) -> Request {
+    request(RouteNetlinkMessage::DelLinkProp(altname_message(index, altname)), Mode::Change)
+}
+
+fn altname_message(index: u32, altname: &str) -> LinkMessage {
+    let mut message = LinkUnspec::new_with_index(index).build();
+    message.attributes.push(LinkAttribute::PropList(vec![Prop::AltIfName(altname.to_owned())]));
+    message
+}
+
+/// Options of a bridge port: in a creating message and in `RTM_SETLINK` the kernel ignores them without a word.
+pub(super) fn set_bridge_port(index: u32, port: BridgePort) -> Request {
+    let builder =
+        LinkBridgePort::new(index).hairpin(port.hairpin).isolated(port.isolated).group_fwd_mask(port.group_fwd_mask);
+    request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Change)
+}
+
+/// Makes a port part of a bridge, or of none.
+pub(super) fn set_master(index: u32, master: Option<u32>) -> Request {
+    set(LinkUnspec::new_with_index(index).controller(master.unwrap_or(0)).build())
+}
+
+/// Sets a device up or down.
+pub(super) fn set_up(index: u32, up: bool) -> Request {
+    let builder = LinkUnspec::new_with_index(index);
+    set(if up { builder.up() } else { builder.down() }.build())
+}
+
+/// Sets a device's MTU.
+pub(super) fn set_mtu(index: u32, mtu: Mtu) -> Request {
+    set(LinkUnspec::new_with_index(index).mtu(mtu.bytes()).build())
+}
+
+/// Sets a device's MAC.
+pub(super) fn set_mac(index: u32, mac: Mac) -> Request {
+    set(LinkUnspec::new_with_index(index).address(mac.octets().to_vec()).build())
+}
+
+/// Puts a device into another group.
+pub(super) fn set_group(index: u32, group: u32) -> Request {
+    set(LinkUnspec::new_with_index(index).link_group(group).build())
+}
+
+/// Removes a device.
+pub(super) fn remove(index: u32) -> Request {
+    request(RouteNetlinkMessage::DelLink(LinkUnspec::new_with_index(index).build()), Mode::Change)
+}
+
+/// Removes all devices of a group at once. Group 0 is everybody's and never to be given.
+pub(super) fn remove_group(group: u32) -> Request {
+    debug_assert_ne!(group, 0);
+    let message = LinkMessageBuilder::<LinkUnspec>::default().link_group(group).build();
+    request(RouteNetlinkMessage::DelLink(message), Mode::Change)
+}
+
+/// Asks for a device by index.
+pub(super) fn get(index: u32) -> RouteNetlinkMessage {
+    let mut message = LinkUnspec::new_with_index(index).build();
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    RouteNetlinkMessage::GetLink(message)
+}
+
+/// Asks for a device by name.
+pub(super) fn get_by_name(name: &str) -> RouteNetlinkMessage {
+    let mut message = LinkUnspec::new_with_name(name).build();
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    RouteNetlinkMessage::GetLink(message)
+}
+
+/// Asks for all devices, without their counters.
+pub(super) fn get_all() -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message.header = LinkHeader::default();
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    RouteNetlinkMessage::GetLink(message)
+}

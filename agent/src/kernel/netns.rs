@@ -1,0 +1,263 @@
+//! Network namespaces: opened, checked, entered on threads that never come back.
+//!
+//! This file is the only one that calls `setns` and `unshare`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use netns_rs::{Env, NetNs};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, open},
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, setns, unshare},
+    sys::{
+        stat::Mode,
+        statfs::{NSFS_MAGIC, fstatfs},
+    },
+};
+
+use super::{error::KernelError, socket::RouteSocket};
+
+/// A network namespace that was opened and is not the node's own. Hold it only for one operation: a held descriptor
+/// keeps a dead pod's namespace and its interfaces alive.
+#[derive(Debug)]
+pub struct Netns {
+    fd: OwnedFd,
+    path: String,
+    cookie: u64,
+}
+
+/// Why a path does not lead to the network namespace of a pod.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    /// Nothing is there, or not any more.
+    #[error("there is no network namespace at {0}")]
+    Absent(String),
+    /// A stale path: a plain file, a namespace of another kind.
+    #[error("{path} is not a network namespace: {seen}")]
+    NotNetns {
+        /// The path.
+        path: String,
+        /// What is there instead.
+        seen: &'static str,
+    },
+    /// The node's own namespace: a pod with hostNetwork, or a mistake that would cut the node off.
+    #[error("{0} is the node's own network namespace: podwire never plugs interfaces into it")]
+    Own(String),
+    /// The kernel's words.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+impl Netns {
+    /// Opens and checks the network namespace at a path.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, not a network namespace, or the node's own.
+    pub fn open(path: &Path) -> Result<Self, NetnsError> {
+        let shown = path.display().to_string();
+        let failed = |operation| {
+            let object = shown.clone();
+            move |errno| match errno {
+                Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ESRCH => NetnsError::Absent(object),
+                errno => NetnsError::Kernel(KernelError::call(operation, object, errno)),
+            }
+        };
+        // O_PATH first: what is there may be a FIFO or a device, which opening would disturb.
+        let place = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
+        let kind = fstatfs(&place).map_err(failed("statfs"))?.filesystem_type();
+        if kind != NSFS_MAGIC {
+            return Err(NetnsError::NotNetns { path: shown, seen: "a plain file, left over or not mounted yet" });
+        }
+        let again = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+        let fd = open(&again, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
+        let cookie = match in_namespace(fd.as_fd(), &shown, || RouteSocket::open().map(|socket| socket.cookie())) {
+            Ok(cookie) => cookie?,
+            Err(KernelError::Call { errno: Errno::EINVAL, .. }) => {
+                return Err(NetnsError::NotNetns { path: shown, seen: "a namespace of another kind" });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if cookie == own_cookie()? {
+            return Err(NetnsError::Own(shown));
+        }
+        Ok(Self { fd, path: shown, cookie })
+    }
+
+    /// The kernel's identity of the namespace, never given twice between boots (`SO_NETNS_COOKIE`).
+    pub fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its descriptor, for netlink attributes.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// A netlink socket inside it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    pub(super) fn socket(&self) -> Result<RouteSocket, KernelError> {
+        self.run(RouteSocket::open)?
+    }
+
+    /// Runs `work` on a fresh thread inside the namespace. The thread ends with it.
+    ///
+    /// # Errors
+    ///
+    /// The namespace cannot be entered, or `work` panics.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
+        in_namespace(self.fd.as_fd(), &self.path, work)
+    }
+}
+
+/// Cookie of the namespace that the agent itself is in.
+fn own_cookie() -> Result<u64, KernelError> {
+    RouteSocket::open().map(|socket| socket.cookie())
+}
+
+fn in_namespace<T: Send>(fd: BorrowedFd<'_>, shown: &str, work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
+    let entered = thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            setns(fd, CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("setns", shown, errno))?;
+            Ok(work())
+        });
+        thread.join()
+    });
+    entered.unwrap_or_else(|_| Err(KernelError::Panicked(shown.to_owned())))
+}
+
+/// Runs `work` on a fresh thread in a fresh namespace that nobody else sees and that ends with the thread.
+///
+/// # Errors
+///
+/// No namespace can be made, or `work` panics.
+pub(super) fn in_scratch<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
+    let made = thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("unshare", "a namespace", errno))?;
+            Ok(work())
+        });
+        thread.join()
+    });
+    made.unwrap_or_else(|_| Err(KernelError::Panicked("a scratch namespace".to_owned())))
+}
+
+/// The directory in which network namespaces are mounted under names, as `ip netns` has it.
+#[derive(Debug, Clone)]
+pub struct NetnsDir(PathBuf);
+
+impl Env for NetnsDir {
+    fn persist_dir(&self) -> PathBuf {
+        self.0.clone()
+    }
+}
+
+impl NetnsDir {
+    /// The directory at a path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The path of a name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory a shared mount, so that what is mounted in it later is seen in other mount namespaces.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    pub fn prepare(&self) -> Result<(), KernelError> {
+        self.init().map_err(|source| KernelError::Netns { name: self.0.display().to_string(), source })
+    }
+
+    /// Makes a namespace under a name.
+    ///
+    /// # Errors
+    ///
+    /// `is_present`: the name is taken. Else the kernel's words.
+    pub fn create(&self, name: &str) -> Result<(), KernelError> {
+        let path = self.path(name);
+        // netns-rs would mount over a namespace that has the name: the file is ours only if we made it.
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|error| KernelError::io("create", path.display().to_string(), &error))?;
+        NetNs::new_with_env(name, self.clone()).map(drop).map_err(|source| {
+            let _ = fs::remove_file(&path);
+            KernelError::Netns { name: name.to_owned(), source }
+        })
+    }
+
+    /// Takes a name away. The namespace ends when nothing else holds it. An absent one is removed already.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    pub fn remove(&self, name: &str) -> Result<(), KernelError> {
+        let path = self.path(name);
+        match umount2(&path, MntFlags::MNT_DETACH) {
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
+            Err(errno) => return Err(KernelError::call("umount", path.display().to_string(), errno)),
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(KernelError::io("unlink", path.display().to_string(), &error)),
+        }
+    }
+
+    /// Gives a namespace another name: a mount that is in use cannot be renamed, so it is mounted a second time and
+    /// the first name taken away.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), KernelError> {
+        let (from_path, to_path) = (self.path(from), self.path(to));
+        File::create_new(&to_path).map_err(|e| KernelError::io("create", to_path.display().to_string(), &e))?;
+        mount(Some(&from_path), &to_path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(|errno| {
+            let _ = fs::remove_file(&to_path);
+            KernelError::call("mount", to_path.display().to_string(), errno)
+        })?;
+        self.remove(from)
+    }
+
+    /// The names in it.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, KernelError> {
+        let failed = |error: std::io::Error| KernelError::io("read", self.0.display().to_string(), &error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.0).map_err(failed)? {
+            if let Ok(name) = entry.map_err(failed)?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}

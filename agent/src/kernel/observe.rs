@@ -1,0 +1,328 @@
+//! Looks at panels, pods and the node's devices.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    os::fd::{AsRawFd, RawFd},
+};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{
+        BridgePortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
+        LinkMessage, Prop, State,
+    },
+    nsid::{NsidAttribute, NsidMessage},
+};
+
+use crate::domain::{
+    intent::PodKey,
+    mac::Mac,
+    observed::{BridgePort, BridgeState, LinkKind, Panel, PodLink, PodState, PortState, Redirect, SandboxId},
+};
+
+use super::{KernelError, inet, link, site::OpenPod, socket::RouteSocket, stitch};
+
+/// A device, as one message shows it.
+#[derive(Default)]
+struct Device {
+    index: u32,
+    name: String,
+    mac: Option<Mac>,
+    mtu: u32,
+    up: bool,
+    carrier: bool,
+    operational: bool,
+    group: u32,
+    master: Option<u32>,
+    altnames: Vec<String>,
+    peer: Option<u32>,
+    peer_nsid: Option<i32>,
+    kind: Option<InfoKind>,
+    data: Option<InfoData>,
+    port: Vec<InfoBridgePort>,
+}
+
+impl Device {
+    fn read(message: &LinkMessage) -> Self {
+        let mut device = Self {
+            index: message.header.index,
+            up: message.header.flags.contains(LinkFlags::Up),
+            carrier: message.header.flags.contains(LinkFlags::LowerUp),
+            ..Self::default()
+        };
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => device.name.clone_from(name),
+                LinkAttribute::Address(bytes) => {
+                    device.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().and_then(|octets| Mac::new(octets).ok());
+                }
+                LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
+                LinkAttribute::OperState(state) => {
+                    // Devices that do not report a state are usable: RFC 2863 "unknown".
+                    device.operational = matches!(state, State::Up | State::Unknown);
+                }
+                LinkAttribute::Group(group) => device.group = *group,
+                LinkAttribute::Controller(index) => device.master = Some(*index),
+                LinkAttribute::Link(index) => device.peer = Some(*index),
+                LinkAttribute::LinkNetNsId(id) => device.peer_nsid = Some(*id),
+                LinkAttribute::PropList(properties) => {
+                    device.altnames = properties.iter().filter_map(altname).collect();
+                }
+                LinkAttribute::LinkInfo(infos) => device.read_info(infos),
+                _ => {}
+            }
+        }
+        device
+    }
+
+    fn read_info(&mut self, infos: &[LinkInfo]) {
+        for info in infos {
+            match info {
+                LinkInfo::Kind(kind) => self.kind = Some(kind.clone()),
+                LinkInfo::Data(data) => self.data = Some(data.clone()),
+                LinkInfo::PortData(InfoPortData::BridgePort(port)) => self.port.clone_from(port),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn altname(property: &Prop) -> Option<String> {
+    match property {
+        Prop::AltIfName(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// Looks at everything in a panel.
+pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) -> Result<Panel, KernelError> {
+    // Ids of the pods' namespaces as the panel knows them: they say in which pod the other end of a port is.
+    let mut homes = Vec::new();
+    for pod in pods.values() {
+        homes.extend(nsid_of(socket, pod.netns.fd().as_raw_fd())?);
+    }
+    let dump = socket.dump(&link::get_all())?;
+    if dump.unparsed > 0 {
+        let problem = format!("{} devices of the panel do not parse", dump.unparsed);
+        return Err(KernelError::Garbled { operation: "RTM_GETLINK", problem });
+    }
+    let mut panel = Panel::default();
+    for message in &dump.messages {
+        let RouteNetlinkMessage::NewLink(message) = message else { continue };
+        let device = Device::read(message);
+        panel.highest_index = panel.highest_index.max(device.index);
+        match device.kind {
+            _ if device.name == "lo" => {}
+            Some(InfoKind::Bridge) if device.group == link::GROUP => {
+                let options_ok = match &device.data {
+                    Some(InfoData::Bridge(options)) => link::bridge_options_ok(options),
+                    _ => true,
+                };
+                let state =
+                    BridgeState { index: device.index, mac: device.mac, mtu: device.mtu, up: device.up, options_ok };
+                panel.bridges.insert(device.name, state);
+            }
+            Some(InfoKind::Veth) if matches!(device.group, link::GROUP | link::DOOMED_GROUP) => {
+                let state = port(socket, &device, &homes)?;
+                panel.ports.insert(device.name, state);
+            }
+            _ => panel.strangers.push((device.index, device.name)),
+        }
+    }
+    Ok(panel)
+}
+
+fn port(socket: &mut RouteSocket, device: &Device, homes: &[i32]) -> Result<PortState, KernelError> {
+    let home = device.peer_nsid.is_some_and(|id| homes.contains(&id));
+    // Filters are asked for where a stitch may be: a bridge takes frames before any filter of its port would matter.
+    let redirect = if device.master.is_some() {
+        Redirect::Nowhere
+    } else {
+        stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages)
+    };
+    Ok(PortState {
+        index: device.index,
+        mtu: device.mtu,
+        up: device.up,
+        master: device.master,
+        bridge_port: device.master.map(|_| bridge_port(&device.port)),
+        forwarding: forwards(device),
+        nic_index: device.peer.filter(|_| home),
+        redirect,
+    })
+}
+
+/// Whether a port may pass frames.
+fn forwards(device: &Device) -> bool {
+    let state = device.port.iter().find_map(|option| match option {
+        InfoBridgePort::State(state) => Some(*state),
+        _ => None,
+    });
+    device.up && device.operational && (device.master.is_none() || state == Some(BridgePortState::Forwarding))
+}
+
+fn bridge_port(options: &[InfoBridgePort]) -> BridgePort {
+    let mut port = BridgePort { hairpin: false, isolated: false, group_fwd_mask: 0 };
+    for option in options {
+        match option {
+            InfoBridgePort::HairpinMode(on) => port.hairpin = *on,
+            InfoBridgePort::Isolated(on) => port.isolated = *on,
+            InfoBridgePort::GroupFwdMask(mask) => port.group_fwd_mask = *mask,
+            _ => {}
+        }
+    }
+    port
+}
+
+/// The id of a namespace in the namespace of a socket, where it has one.
+fn nsid_of(socket: &mut RouteSocket, fd: RawFd) -> Result<Option<i32>, KernelError> {
+    let mut message = NsidMessage::default();
+    message.attributes.push(NsidAttribute::Fd(u32::try_from(fd).unwrap_or(u32::MAX)));
+    let RouteNetlinkMessage::NewNsId(answer) = socket.get(RouteNetlinkMessage::GetNsId(message))? else {
+        return Ok(None);
+    };
+    Ok(answer.attributes.iter().find_map(|attribute| match attribute {
+        NsidAttribute::Id(id) if *id >= 0 => Some(*id),
+        _ => None,
+    }))
+}
+
+/// Which namespaces the pods of a topology know under which ids: those at the far ends of DIRECT links, and the node's.
+/// A namespace has ids only of those that it shares a pair of devices with.
+#[derive(Default)]
+pub(super) struct Neighbours {
+    pods: BTreeMap<(PodKey, i32), PodKey>,
+    node: BTreeMap<PodKey, i32>,
+}
+
+impl Neighbours {
+    pub(super) fn of(
+        pods: &mut BTreeMap<PodKey, OpenPod>,
+        direct: &BTreeSet<(PodKey, PodKey)>,
+        with_node: bool,
+    ) -> Result<Self, KernelError> {
+        let mut neighbours = Self::default();
+        for (from, to) in direct {
+            let Some(fd) = pods.get(to).map(|pod| pod.netns.fd().as_raw_fd()) else { continue };
+            let Some(pod) = pods.get_mut(from) else { continue };
+            if let Some(id) = nsid_of(&mut pod.socket, fd)? {
+                neighbours.pods.insert((from.clone(), id), to.clone());
+            }
+        }
+        if with_node {
+            const OWN: &str = "/proc/thread-self/ns/net";
+            let own = File::open(OWN).map_err(|error| KernelError::io("open", OWN, &error))?;
+            for (key, pod) in pods {
+                if let Some(id) = nsid_of(&mut pod.socket, own.as_raw_fd())? {
+                    neighbours.node.insert(key.clone(), id);
+                }
+            }
+        }
+        Ok(neighbours)
+    }
+}
+
+/// Looks at everything in a pod.
+pub(super) fn pod(
+    socket: &mut RouteSocket,
+    sandbox: SandboxId,
+    key: &PodKey,
+    neighbours: &Neighbours,
+    with_routes: bool,
+) -> Result<PodState, KernelError> {
+    let mut state = PodState { sandbox, links: BTreeMap::new(), routes: Vec::new() };
+    let mut names = BTreeMap::new();
+    for message in &socket.dump(&link::get_all())?.messages {
+        let RouteNetlinkMessage::NewLink(message) = message else { continue };
+        let device = Device::read(message);
+        names.insert(device.index, device.name.clone());
+        let kind = kind(&device, key, neighbours);
+        let link = PodLink {
+            index: device.index,
+            mac: device.mac,
+            mtu: device.mtu,
+            up: device.up,
+            carrier: device.carrier,
+            operational: device.operational,
+            ours: device.group == link::GROUP,
+            enslaved: device.master.is_some(),
+            kind,
+            altnames: device.altnames,
+            addresses: Vec::new(),
+        };
+        state.links.insert(device.name, link);
+    }
+    for message in &socket.dump(&inet::get_addresses())?.messages {
+        let Some((index, address)) = inet::address_of(message) else { continue };
+        if let Some(link) = names.get(&index).and_then(|name| state.links.get_mut(name)) {
+            link.addresses.push(address);
+        }
+    }
+    if with_routes {
+        for v4 in [true, false] {
+            state.routes.extend(socket.dump(&inet::get_routes(v4))?.messages.iter().filter_map(inet::route_of));
+        }
+    }
+    Ok(state)
+}
+
+fn kind(device: &Device, key: &PodKey, neighbours: &Neighbours) -> LinkKind {
+    match &device.kind {
+        Some(InfoKind::Veth) => {
+            // A peer in the same namespace has no id.
+            let home = match device.peer_nsid {
+                None => Some(key.clone()),
+                Some(id) => neighbours.pods.get(&(key.clone(), id)).cloned(),
+            };
+            LinkKind::Veth { peer: home.zip(device.peer) }
+        }
+        Some(InfoKind::MacVlan) => {
+            let at_node = device.peer_nsid.is_some() && neighbours.node.get(key).copied() == device.peer_nsid;
+            let mode = match &device.data {
+                Some(InfoData::MacVlan(options)) => link::macvlan_mode(options),
+                _ => None,
+            };
+            LinkKind::Macvlan { parent: device.peer.filter(|_| at_node), mode }
+        }
+        _ => LinkKind::Other,
+    }
+}
+
+/// Index and MTU of a device of the node.
+pub(super) fn device(socket: &mut RouteSocket, name: &str) -> Result<Option<(u32, u32)>, KernelError> {
+    match socket.get(link::get_by_name(name)) {
+        Ok(RouteNetlinkMessage::NewLink(message)) => {
+            let device = Device::read(&message);
+            // The name may be an altname of another device: that one was not allowed.
+            Ok((device.name == name).then_some((device.index, device.mtu)))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if error.is_gone() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a device may pass frames, with what was seen.
+pub(super) fn forwarding(socket: &mut RouteSocket, index: u32) -> Result<(bool, String), KernelError> {
+    let RouteNetlinkMessage::NewLink(message) = socket.get(link::get(index))? else {
+        return Ok((false, "no answer".to_owned()));
+    };
+    let device = Device::read(&message);
+    let seen = format!(
+        "`{}` is {}, {} carrier, operational state {}",
+        device.name,
+        if device.up { "up" } else { "down" },
+        if device.carrier { "has" } else { "no" },
+        if device.operational { "up" } else { "not up" },
+    );
+    Ok((forwards(&device), seen))
+}
+
+/// Index of a device by name.
+pub(super) fn index_of(socket: &mut RouteSocket, name: &str) -> Result<u32, KernelError> {
+    match socket.get(link::get_by_name(name))? {
+        RouteNetlinkMessage::NewLink(message) => Ok(message.header.index),
+        _ => Err(KernelError::Vanished(format!("`{name}`"))),
+    }
+}

@@ -1,0 +1,68 @@
+//! What the kernel of this node can do, found by doing it in a namespace that nobody sees.
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkMessage, MacVlanMode},
+};
+use rtnetlink::{LinkBridge, LinkMacVlan, LinkMessageBuilder, LinkVeth};
+
+use super::{
+    KernelError,
+    netns::in_scratch,
+    socket::{Mode, Request, RouteSocket},
+    stitch,
+};
+
+/// Something that the kernel can do or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    /// The kernel's name of it.
+    pub name: &'static str,
+    /// Why not, in the kernel's words; `None`: it can.
+    pub missing: Option<String>,
+    /// What podwire needs it for.
+    pub used_for: &'static str,
+}
+
+/// Tries everything that podwire may need.
+///
+/// # Errors
+///
+/// No namespace can be made: nothing works.
+pub fn probe() -> Result<Vec<Capability>, KernelError> {
+    in_scratch(|| {
+        let mut socket = RouteSocket::open()?;
+        let mut found = Vec::new();
+        let mut note = |name, used_for, result: Result<(), KernelError>| {
+            found.push(Capability { name, missing: result.err().map(|error| error.to_string()), used_for });
+        };
+        note("veth", "every link and every attachment to a bridge", veth(&mut socket));
+        note("bridge", "bridges", new(&mut socket, LinkBridge::new("pw-br").build()));
+        note("mirred", "STITCHED links", mirred(&mut socket));
+        note("macvlan", "attachments to devices of the node", macvlan(&mut socket));
+        note("vlan_filtering", "VLANs on bridges", vlan_filtering(&mut socket));
+        Ok(found)
+    })?
+}
+
+fn new(socket: &mut RouteSocket, message: LinkMessage) -> Result<(), KernelError> {
+    socket.call(RouteNetlinkMessage::NewLink(message), Mode::Create)
+}
+
+fn veth(socket: &mut RouteSocket) -> Result<(), KernelError> {
+    new(socket, LinkMessageBuilder::<LinkVeth>::new("pw-a", "pw-b").index(10).build())
+}
+
+fn mirred(socket: &mut RouteSocket) -> Result<(), KernelError> {
+    let requests: Vec<Request> = vec![stitch::add_hook(10), stitch::redirect(10, 10)];
+    socket.batch(requests)?.into_iter().collect()
+}
+
+fn macvlan(socket: &mut RouteSocket) -> Result<(), KernelError> {
+    new(socket, LinkMacVlan::new("pw-mv", 10, MacVlanMode::Bridge).build())
+}
+
+fn vlan_filtering(socket: &mut RouteSocket) -> Result<(), KernelError> {
+    let message = LinkMessageBuilder::<LinkBridge>::new("pw-vlan").vlan_filtering(true).build();
+    new(socket, message)
+}

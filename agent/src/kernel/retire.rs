@@ -1,0 +1,53 @@
+//! Panels that are not needed any more, taken down behind the reply.
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoKind, LinkAttribute, LinkInfo},
+};
+
+use super::{
+    KernelError, Netns, NetnsDir, NetnsError, link,
+    socket::{Mode, RouteSocket},
+};
+
+/// What the file of a retired panel begins with. No pod and no topology has a name with an underscore.
+pub const RETIRED_PREFIX: &str = "podwire_retired.";
+
+/// Gives a panel a name that no topology has, so that its own may be used again at once.
+pub(super) fn retire(dir: &NetnsDir, panel: &str, cookie: u64) -> Result<(), KernelError> {
+    dir.rename(panel, &format!("{RETIRED_PREFIX}{cookie:x}"))
+}
+
+/// Removes all retired panels. Bridges go one by one, each with its own hold of RTNL: a namespace that ends with many
+/// bridges in it holds everybody up for as long as they all take together.
+pub(super) fn reap(dir: &NetnsDir) -> Result<(), KernelError> {
+    for name in dir.names()? {
+        if !name.starts_with(RETIRED_PREFIX) {
+            continue;
+        }
+        match Netns::open(&dir.path(&name)) {
+            Ok(netns) => empty(&mut netns.socket()?)?,
+            Err(NetnsError::Kernel(error)) => return Err(error),
+            Err(NetnsError::Absent(_) | NetnsError::NotNetns { .. } | NetnsError::Own(_)) => {}
+        }
+        dir.remove(&name)?;
+    }
+    Ok(())
+}
+
+fn empty(socket: &mut RouteSocket) -> Result<(), KernelError> {
+    for message in socket.dump(&link::get_all())?.messages {
+        let RouteNetlinkMessage::NewLink(message) = message else { continue };
+        let bridge = message.attributes.iter().any(|attribute| {
+            matches!(attribute, LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::Bridge)))
+        });
+        if bridge {
+            let removed = link::remove(message.header.index);
+            match socket.call(removed.message, Mode::Change) {
+                Err(error) if !error.is_gone() => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

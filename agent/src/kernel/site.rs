@@ -1,0 +1,185 @@
+//! The real kernel.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use crate::domain::{
+    if_name::IfName,
+    intent::PodKey,
+    observed::{Observed, PodView},
+    step::Step,
+};
+
+use super::{
+    Kernel, KernelError, Netns, NetnsDir, NetnsError, PodDoor, Site, SiteView, StepFailed, execute::Executor, observe,
+    retire, socket::RouteSocket,
+};
+
+/// The kernel of the node that the agent runs on.
+#[derive(Debug, Clone)]
+pub struct LinuxKernel {
+    dir: NetnsDir,
+}
+
+impl LinuxKernel {
+    /// The kernel, with panels in this directory.
+    pub fn new(dir: NetnsDir) -> Self {
+        Self { dir }
+    }
+}
+
+impl Kernel for LinuxKernel {
+    fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError> {
+        Ok(Box::new(LinuxSite::open(self.dir.clone(), view)?))
+    }
+
+    fn reap(&self) -> Result<(), KernelError> {
+        retire::reap(&self.dir)
+    }
+}
+
+/// Sockets and namespaces of one converge.
+pub(super) struct LinuxSite {
+    pub(super) dir: NetnsDir,
+    pub(super) panel_name: String,
+    pub(super) panel: Option<PanelDoor>,
+    pub(super) pods: BTreeMap<PodKey, OpenPod>,
+    pub(super) node: RouteSocket,
+    closed: BTreeMap<PodKey, PodView>,
+    routes_of: BTreeSet<PodKey>,
+    direct: BTreeSet<(PodKey, PodKey)>,
+    devices: BTreeSet<IfName>,
+    /// What was last observed: indexes of what is there.
+    pub(super) seen: Observed,
+}
+
+/// A panel that is open.
+pub(super) struct PanelDoor {
+    pub(super) socket: RouteSocket,
+}
+
+/// A pod that is open.
+pub(super) struct OpenPod {
+    pub(super) netns: Netns,
+    pub(super) socket: RouteSocket,
+    sandbox: crate::domain::observed::SandboxId,
+}
+
+impl LinuxSite {
+    fn open(dir: NetnsDir, view: SiteView) -> Result<Self, KernelError> {
+        let panel = PanelDoor::open(&dir, &view.panel)?;
+        let mut pods = BTreeMap::new();
+        let mut closed = BTreeMap::new();
+        for (key, door) in view.pods {
+            match door {
+                PodDoor::Open(netns, sandbox) => {
+                    let socket = netns.socket()?;
+                    pods.insert(key, OpenPod { netns, socket, sandbox });
+                }
+                PodDoor::Absent(reason) => {
+                    closed.insert(key, PodView::Absent(reason));
+                }
+                PodDoor::Refused(refusal) => {
+                    closed.insert(key, PodView::Refused(refusal));
+                }
+            }
+        }
+        Ok(Self {
+            dir,
+            panel_name: view.panel,
+            panel,
+            pods,
+            node: RouteSocket::open()?,
+            closed,
+            routes_of: view.routes_of,
+            direct: view.direct,
+            devices: view.devices,
+            seen: Observed::default(),
+        })
+    }
+
+    /// Makes the panel: silent by itself, with bridges that no packet filter looks into.
+    pub(super) fn create_panel(&mut self) -> Result<(), KernelError> {
+        self.dir.create(&self.panel_name)?;
+        self.panel = PanelDoor::open(&self.dir, &self.panel_name)?;
+        Ok(())
+    }
+}
+
+impl Site for LinuxSite {
+    fn observe(&mut self) -> Result<Observed, KernelError> {
+        let mut observed = Observed { panel: None, pods: self.closed.clone(), devices: BTreeMap::new() };
+        if let Some(panel) = &mut self.panel {
+            observed.panel = Some(observe::panel(&mut panel.socket, &self.pods)?);
+        }
+        let nsids = observe::Neighbours::of(&mut self.pods, &self.direct, !self.devices.is_empty())?;
+        for (key, pod) in &mut self.pods {
+            let state = observe::pod(&mut pod.socket, pod.sandbox.clone(), key, &nsids, self.routes_of.contains(key))?;
+            observed.pods.insert(key.clone(), PodView::Present(state));
+        }
+        for device in &self.devices {
+            if let Some(found) = observe::device(&mut self.node, device.as_str())? {
+                observed.devices.insert(device.to_string(), found);
+            }
+        }
+        self.seen = observed.clone();
+        Ok(observed)
+    }
+
+    fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
+        Executor::new(self).run(steps)
+    }
+}
+
+impl PanelDoor {
+    fn open(dir: &NetnsDir, name: &str) -> Result<Option<Self>, KernelError> {
+        let netns = match Netns::open(&dir.path(name)) {
+            Ok(netns) => netns,
+            // A file that never became a mount, of an agent that was killed in between: taken away, then made anew.
+            Err(NetnsError::NotNetns { .. }) => {
+                dir.remove(name)?;
+                return Ok(None);
+            }
+            Err(NetnsError::Absent(_)) => return Ok(None),
+            Err(NetnsError::Kernel(error)) => return Err(error),
+            Err(NetnsError::Own(path)) => return Err(KernelError::call("open", path, nix::errno::Errno::EINVAL)),
+        };
+        let socket = netns.run(|| {
+            silence()?;
+            RouteSocket::open()
+        })??;
+        Ok(Some(Self { socket }))
+    }
+}
+
+/// Settings of a panel: no IPv6, so that nothing speaks into the lab by itself and making devices stays cheap, and no
+/// packet filter over bridges. Repeated at each opening: it costs little and heals.
+fn silence() -> Result<(), KernelError> {
+    const SETTINGS: [(&str, &str); 5] = [
+        ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"),
+        ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"),
+        ("/proc/sys/net/bridge/bridge-nf-call-iptables", "0"),
+        ("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"),
+        ("/proc/sys/net/bridge/bridge-nf-call-arptables", "0"),
+    ];
+    for (path, value) in SETTINGS {
+        // A kernel without IPv6 or br_netfilter has no such file and nothing to turn off.
+        match fs::read_to_string(path) {
+            Ok(now) if now.trim() == value => {}
+            Ok(_) => write(Path::new(path), value)?,
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, value: &str) -> Result<(), KernelError> {
+    fs::write(path, value).map_err(|source| KernelError::File {
+        operation: "write",
+        path: path.display().to_string(),
+        source,
+    })
+}

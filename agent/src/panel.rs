@@ -1,0 +1,21 @@
+//! Multi-step work: one engine that makes the kernel look like the intents.
+
+mod admission;
+mod background;
+mod converge;
+mod engine;
+pub mod error;
+pub mod events;
+mod ledger;
+mod netns;
+mod record;
+mod request;
+mod turns;
+pub mod view;
+
+pub use crate::{kernel::Capability, pods::Pod};
+pub use engine::Engine;
+pub use error::ChangeError;
+pub use events::{Event, EventKind, Events, ResumeError, ResumeToken};
+pub use request::{Apply, Change, EngineConfig, Fence, NamedNetns, Node, Renewal};
+pub use view::TopologyView;

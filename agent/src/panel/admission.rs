@@ -1,0 +1,100 @@
+//! Whether a change may be tried at all: limits, permissions, what the kernel can do. Nothing is touched here.
+
+use crate::domain::{
+    assign::AssignError,
+    check,
+    edit::EditError,
+    name::TopologyKey,
+    spec::{LinkMode, PodOwner, Target, TopologySpec},
+};
+
+use super::{
+    error::ChangeError,
+    request::{EngineConfig, Node},
+};
+
+/// Refuses what is wrong with a spec by itself or on this node.
+pub(super) fn admit(spec: &TopologySpec, config: &EngineConfig, node: &Node) -> Result<(), ChangeError> {
+    if let Some((what, subject, limit)) = check::limits(spec) {
+        return Err(ChangeError::Limit { what, subject, limit });
+    }
+    let violations = check::check(spec);
+    if !violations.is_empty() {
+        return Err(ChangeError::Invalid(violations));
+    }
+    allowed(spec, config)?;
+    supported(spec, node)
+}
+
+fn allowed(spec: &TopologySpec, config: &EngineConfig) -> Result<(), ChangeError> {
+    for (_, interface, path) in spec.interfaces() {
+        if matches!(interface.owner, PodOwner::Netns(_)) && !config.allow_netns {
+            return Err(ChangeError::NotAllowed {
+                field: format!("{path}.netns"),
+                what: format!("naming a network namespace (`{}`)", interface.owner),
+                remedy: "start the agent with --allow-netns, or name a pod",
+            });
+        }
+    }
+    for (i, attachment) in spec.attachments.iter().enumerate() {
+        if let Target::Device(device) = &attachment.target
+            && !config.node_devices.contains(&device.parent)
+        {
+            return Err(ChangeError::NotAllowed {
+                field: format!("attachments[{i}].device.parent"),
+                what: format!("device `{}`", device.parent),
+                remedy: "start the agent with --node-device for each device that pods may share",
+            });
+        }
+    }
+    Ok(())
+}
+
+fn supported(spec: &TopologySpec, node: &Node) -> Result<(), ChangeError> {
+    let stitched = spec.links.iter().find(|link| link.mode == LinkMode::Stitched);
+    let device = spec.attachments.iter().find(|a| matches!(a.target, Target::Device(_)));
+    let needs = [
+        ("bridge", spec.bridges.first().map(|b| format!("bridge `{}`", b.name))),
+        ("veth", spec.links.first().map(|l| format!("link `{}`", l.name))),
+        ("mirred", stitched.map(|l| format!("STITCHED link `{}`", l.name))),
+        ("macvlan", device.map(|a| format!("attachment `{}`", a.name))),
+    ];
+    for (feature, needed_for) in needs {
+        let lacking = node.capabilities.iter().find(|c| c.name == feature).and_then(|c| c.missing.as_ref());
+        if let (Some(needed_for), Some(reason)) = (needed_for, lacking) {
+            return Err(ChangeError::Unsupported { feature: feature.to_owned(), reason: reason.clone(), needed_for });
+        }
+    }
+    Ok(())
+}
+
+impl From<AssignError> for ChangeError {
+    fn from(error: AssignError) -> Self {
+        match error {
+            AssignError::AddressesExhausted { field, subnet, interface } => {
+                Self::AddressesExhausted { field, subnet, interface }
+            }
+            AssignError::AddressTaken { field, address, parent, owner } => {
+                Self::AddressTaken { field, address, parent, owner }
+            }
+            AssignError::NameTaken { field, name, pod, owner } => Self::NameTaken { field, name, pod, owner },
+            AssignError::Invalid(violations) => Self::Invalid(violations),
+        }
+    }
+}
+
+/// What an edit cannot do, with the topology in which it was tried.
+pub(super) fn edit_error(error: EditError, key: &TopologyKey) -> ChangeError {
+    let within = |name: &dyn std::fmt::Display| format!("{key}/{name}");
+    match error {
+        EditError::NotFound { kind, name } => ChangeError::NotFound { kind, name: within(&name) },
+        EditError::AlreadyExists { kind, name, fields } => {
+            ChangeError::AlreadyExists { kind, name: within(&name), fields }
+        }
+        EditError::BridgeInUse { bridge, attachments } => ChangeError::BridgeInUse {
+            bridge: within(&bridge),
+            attachments: attachments.iter().map(ToString::to_string).collect(),
+        },
+        EditError::Impossible { kind, name, problem } => ChangeError::Impossible { kind, name: within(&name), problem },
+    }
+}

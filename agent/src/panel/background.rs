@@ -1,0 +1,92 @@
+//! What goes on without being asked: pods that come and go, leases that end, panels that are taken down.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use tokio::{task::spawn_blocking, time::sleep};
+
+use crate::{domain::name::TopologyKey, pods::PodChange};
+
+use super::{
+    engine::{Engine, chain},
+    error::ChangeError,
+};
+
+/// How often topologies that are not READY are tried again without an event.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// How long the lease task sleeps at most: a suspended node's timers stand still while its leases run.
+const LEASE_LOOK: Duration = Duration::from_secs(30);
+
+/// Starts the tasks. They end with the runtime: nothing that they do has to be finished.
+pub(super) fn start(engine: &Engine) -> Result<(), ChangeError> {
+    let (_, pods, retired, _) = engine.background_parts();
+    let mut changes = pods.changes()?;
+    retired.notify_one();
+    let follower = engine.clone();
+    tokio::spawn(async move {
+        let all = follower.ledger().keys(None);
+        heal_all(&follower, all, "agent started");
+        while let Some(change) = changes.next().await {
+            follow(&follower, &change);
+        }
+    });
+    tokio::spawn(expire_leases(engine.clone()));
+    tokio::spawn(reap(engine.clone()));
+    tokio::spawn(sweep(engine.clone()));
+    Ok(())
+}
+
+fn follow(engine: &Engine, change: &PodChange) {
+    let (keys, cause) = match change {
+        PodChange::Appeared(pod) => (engine.ledger().of_pod(pod), format!("pod {pod} appeared")),
+        PodChange::Gone(pod) => (engine.ledger().of_pod(pod), format!("pod {pod} is gone")),
+        PodChange::Overrun => (engine.ledger().keys(None), "too many changes of pods at once".to_owned()),
+    };
+    heal_all(engine, keys, &cause);
+}
+
+/// Each in a task of its own: one that waits for its turn does not hold up the others.
+fn heal_all(engine: &Engine, keys: Vec<TopologyKey>, cause: &str) {
+    for key in keys {
+        let (engine, cause) = (engine.clone(), cause.to_owned());
+        tokio::spawn(async move { engine.heal(&key, &cause).await });
+    }
+}
+
+async fn sweep(engine: Engine) {
+    loop {
+        sleep(SWEEP).await;
+        let keys = engine.ledger().unfinished();
+        for key in keys {
+            engine.heal(&key, "tried again").await;
+        }
+    }
+}
+
+async fn expire_leases(engine: Engine) {
+    loop {
+        let (next, ended) = engine.ledger().leases();
+        for key in &ended {
+            engine.expire(key).await;
+        }
+        let (_, _, _, leases) = engine.background_parts();
+        tokio::select! {
+            () = sleep(next.unwrap_or(LEASE_LOOK).clamp(Duration::from_millis(10), LEASE_LOOK)) => {}
+            () = leases.notified() => {}
+        }
+    }
+}
+
+async fn reap(engine: Engine) {
+    loop {
+        let (kernel, _, retired, _) = engine.background_parts();
+        retired.notified().await;
+        let kernel = Arc::clone(kernel);
+        match spawn_blocking(move || kernel.reap()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "a retired panel stays for now"),
+            Err(error) => tracing::error!(%error, "taking down panels panicked"),
+        }
+    }
+}

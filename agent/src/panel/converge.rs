@@ -1,0 +1,212 @@
+//! The single way in which the kernel changes: observe, plan, execute, look again.
+//!
+//! Blocking: the engine runs it on threads of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    domain::{
+        desired::{Desired, Wire, desired},
+        device::panel_name,
+        intent::{Intent, PodKey},
+        name::TopologyKey,
+        observed::Observed,
+        plan::{Plan, Trouble, plan},
+        spec::InterfaceId,
+        step::Step,
+    },
+    kernel::{Kernel, KernelError, Site, SiteView, StepFailed},
+    pods::{Pods, Wanted},
+};
+
+use super::error::ChangeError;
+
+/// Rounds of plan and execute. The first does the work, the second finds what the kernel did besides: an address that
+/// went along with another, say.
+const ROUNDS: usize = 3;
+
+/// One converge of one topology.
+pub(super) struct Converge {
+    key: TopologyKey,
+    desired: Arc<Desired>,
+    former: Option<Desired>,
+    site: Box<dyn Site>,
+    observed: Observed,
+    plan: Plan,
+    skip: BTreeSet<InterfaceId>,
+    /// Interfaces whose steps failed, with the kernel's words.
+    failures: BTreeMap<InterfaceId, String>,
+}
+
+/// What a converge came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub desired: Arc<Desired>,
+    pub observed: Observed,
+    pub plan: Plan,
+    /// What the kernel refused; `None`: nothing was tried.
+    pub failures: Option<BTreeMap<InterfaceId, String>>,
+}
+
+impl Converge {
+    /// Looks, and plans how to get from `former` to `wanted`; `None` is no topology at all.
+    pub(super) fn prepare(
+        key: &TopologyKey,
+        wanted: Option<&Intent>,
+        former: Option<&Intent>,
+        kernel: &dyn Kernel,
+        pods: &dyn Pods,
+    ) -> Result<Self, ChangeError> {
+        let target = wanted.map_or_else(|| Desired::nothing(key.clone()), desired);
+        let former = former.map(desired);
+        let view = view(key, &target, former.as_ref(), pods)?;
+        let look = |source| ChangeError::Look { key: key.clone(), source };
+        let mut site = kernel.open(view).map_err(look)?;
+        let observed = site.observe().map_err(look)?;
+        let plan = plan(&target, former.as_ref(), &observed, &BTreeSet::new());
+        Ok(Self {
+            key: key.clone(),
+            desired: Arc::new(target),
+            former,
+            site,
+            observed,
+            plan,
+            skip: BTreeSet::new(),
+            failures: BTreeMap::new(),
+        })
+    }
+
+    /// The steps that it would take.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.plan.steps
+    }
+
+    /// Refuses where an interface of a pod that is there cannot be plugged.
+    pub(super) fn refuse_trouble(&self) -> Result<(), ChangeError> {
+        let Some((id, trouble)) = self.plan.trouble.iter().next() else { return Ok(()) };
+        let nic = self.desired.nics.iter().find(|nic| nic.id == *id);
+        let (interface, pod) = (id.clone(), nic.map(|nic| nic.owner.to_string()).unwrap_or_default());
+        Err(match trouble {
+            Trouble::Refused(refusal) => {
+                ChangeError::PodRefused { interface, pod, reason: refusal.reason, message: refusal.message.clone() }
+            }
+            Trouble::InTheWay { reason, message } => {
+                ChangeError::InTheWay { interface, pod, reason, message: message.clone() }
+            }
+            Trouble::NoDevice { parent } => ChangeError::NoDevice {
+                field: format!("attachment {}: device.parent", id.element),
+                parent: parent.clone(),
+            },
+        })
+    }
+
+    /// Takes the steps; all or nothing is the caller's affair, who converges back where one fails.
+    pub(super) fn carry_out(mut self) -> Result<Outcome, ChangeError> {
+        for _ in 0..ROUNDS {
+            if self.plan.steps.is_empty() {
+                break;
+            }
+            if let Err(failed) = self.site.execute(&self.plan.steps) {
+                return Err(self.step_error(failed));
+            }
+            self.look_again()?;
+        }
+        Ok(self.tried())
+    }
+
+    /// Takes the steps; an interface whose step fails is left alone and the others go on.
+    pub(super) fn carry_out_what_can_be(mut self) -> Result<Outcome, ChangeError> {
+        let most = ROUNDS + self.desired.nics.len();
+        for _ in 0..most {
+            if self.plan.steps.is_empty() {
+                break;
+            }
+            if let Err(failed) = self.site.execute(&self.plan.steps) {
+                let nic = self.plan.steps.get(failed.at).and_then(Step::nic);
+                let id = nic.and_then(|key| self.desired.nic(key)).map(|nic| nic.id.clone());
+                let Some(id) = id else { return Err(self.step_error(failed)) };
+                let words = format!("{}: {}", self.plan.steps[failed.at], failed.source);
+                tracing::warn!(topology = %self.key, interface = %id, error = %words, "an interface cannot be plugged");
+                // A device that vanished under the step is no failure: the pod is going, and the next look says so.
+                if !failed.source.is_gone() {
+                    self.failures.insert(id.clone(), words);
+                }
+                self.skip.insert(id);
+            }
+            self.look_again()?;
+        }
+        Ok(self.tried())
+    }
+
+    /// What is there, without any step.
+    pub(super) fn outcome(self) -> Outcome {
+        Outcome { desired: self.desired, observed: self.observed, plan: self.plan, failures: None }
+    }
+
+    fn tried(self) -> Outcome {
+        let failures = Some(self.failures);
+        Outcome { desired: self.desired, observed: self.observed, plan: self.plan, failures }
+    }
+
+    fn look_again(&mut self) -> Result<(), ChangeError> {
+        let look = |source: KernelError| ChangeError::Look { key: self.key.clone(), source };
+        self.observed = self.site.observe().map_err(look)?;
+        self.plan = plan(&self.desired, self.former.as_ref(), &self.observed, &self.skip);
+        Ok(())
+    }
+
+    fn step_error(&self, failed: StepFailed) -> ChangeError {
+        let before = self.plan.steps.get(..failed.at).unwrap_or_default();
+        let removed = before.iter().filter(|step| step.action() == "remove").map(Step::object);
+        ChangeError::Step {
+            step: self.plan.steps.get(failed.at).map(ToString::to_string).unwrap_or_default(),
+            cost: removed.collect::<Vec<_>>().join(", "),
+            undo: None,
+            source: failed.source,
+        }
+    }
+}
+
+/// Everything that a topology touches, before and after.
+fn view(
+    key: &TopologyKey,
+    target: &Desired,
+    former: Option<&Desired>,
+    pods: &dyn Pods,
+) -> Result<SiteView, ChangeError> {
+    let all = || target.nics.iter().chain(former.into_iter().flat_map(|former| &former.nics));
+    let mut wanted: BTreeMap<&PodKey, Wanted> = BTreeMap::new();
+    for nic in all() {
+        let door = wanted.entry(&nic.key.pod).or_insert_with(|| Wanted {
+            namespace: key.namespace.clone(),
+            owner: nic.owner.clone(),
+            uid: None,
+        });
+        // Of what shall be, the one that insists on an incarnation decides; what was does not.
+        if door.uid.is_none() && target.nic(&nic.key).is_some() {
+            door.uid.clone_from(&nic.uid);
+        }
+    }
+    let wanted: Vec<Wanted> = wanted.into_values().collect();
+    let mut direct = BTreeSet::new();
+    let mut routes_of = BTreeSet::new();
+    let mut devices = BTreeSet::new();
+    for nic in all() {
+        match &nic.wire {
+            Wire::Direct { far } => {
+                direct.insert((nic.key.pod.clone(), far.pod.clone()));
+            }
+            Wire::Device { parent, .. } => {
+                devices.insert(parent.clone());
+            }
+            Wire::Bridge { .. } | Wire::Stitch { .. } => {}
+        }
+        if !nic.routes.is_empty() {
+            routes_of.insert(nic.key.pod.clone());
+        }
+    }
+    Ok(SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, direct, routes_of, devices })
+}

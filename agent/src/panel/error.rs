@@ -1,0 +1,234 @@
+//! Why a change was refused or failed.
+
+use crate::{
+    domain::{intent::Generation, name::TopologyKey, spec::InterfaceId, violation::Violation},
+    kernel::KernelError,
+    pods::PodsError,
+    store::StoreError,
+};
+
+use super::view::TopologyView;
+
+/// Why a call did not do what was asked. The kernel is then as it was before, unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The request contradicts itself or the topology that it changes.
+    #[error("the request has {} violation(s): {}", .0.len(), list(.0))]
+    Invalid(Vec<Violation>),
+    /// A limit of the agent or of the kernel.
+    #[error("{what} of {subject}: {limit} are the most")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// Where.
+        subject: String,
+        /// How many may be.
+        limit: usize,
+    },
+    /// An address range has no free address left.
+    #[error(
+        "{field}: no free address is left in {subnet} for {interface}: widen `ranges` or delete what is not needed"
+    )]
+    AddressesExhausted {
+        /// Field path of the subnet.
+        field: String,
+        /// The subnet.
+        subnet: String,
+        /// For whom one was wanted.
+        interface: InterfaceId,
+    },
+    /// An address on a device of the node is another topology's.
+    #[error("{field}: address {address} on device {parent} belongs to topology {owner}")]
+    AddressTaken {
+        /// Field path of the address.
+        field: String,
+        /// The address.
+        address: std::net::IpAddr,
+        /// The device.
+        parent: String,
+        /// Whose it is.
+        owner: TopologyKey,
+    },
+    /// An interface name of a pod is another topology's.
+    #[error("{field}: interface `{name}` of pod {pod} belongs to topology {owner}: choose another name or none")]
+    NameTaken {
+        /// Field path of the interface.
+        field: String,
+        /// The name.
+        name: String,
+        /// The pod.
+        pod: String,
+        /// Whose it is.
+        owner: TopologyKey,
+    },
+    /// No such topology or element.
+    #[error("there is no {kind} `{name}`")]
+    NotFound {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its name, with the topology where it is an element.
+        name: String,
+    },
+    /// A single call on a topology that ApplyTopology owns.
+    #[error("topology {0} is owned by ApplyTopology: change its document and apply it")]
+    ManagedByApply(TopologyKey),
+    /// ApplyTopology on a topology that single calls own.
+    #[error("topology {0} is owned by single calls: delete it first, or apply under another name")]
+    ManagedByCalls(TopologyKey),
+    /// ApplyTopology under the name that single calls use.
+    #[error("topology `default` takes single calls only: apply under another name")]
+    DefaultIsForCalls,
+    /// The caller's generation is lower than the stored one.
+    #[error("topology {key} is fenced: its generation is {stored}, the call has {given}: a newer scheduler is at work")]
+    Fenced {
+        /// Which topology.
+        key: TopologyKey,
+        /// The stored generation.
+        stored: Generation,
+        /// The caller's.
+        given: Generation,
+    },
+    /// The caller's generation is the stored one, and its body is another.
+    #[error("topology {key}: generation {generation} was used with another body: raise it with each change")]
+    GenerationReused {
+        /// Which topology.
+        key: TopologyKey,
+        /// The generation.
+        generation: Generation,
+    },
+    /// An element of that name exists and differs.
+    #[error("{kind} `{name}` exists and differs in: {}", .fields.join(", "))]
+    AlreadyExists {
+        /// What kind of element.
+        kind: &'static str,
+        /// Its name, with the topology.
+        name: String,
+        /// Fields that differ.
+        fields: Vec<&'static str>,
+    },
+    /// A bridge that has attachments.
+    #[error("bridge `{bridge}` has attachments: {}: detach them or set `cascade`", .attachments.join(", "))]
+    BridgeInUse {
+        /// The bridge.
+        bridge: String,
+        /// Its attachments.
+        attachments: Vec<String>,
+    },
+    /// What is asked for cannot be done to an element of its kind.
+    #[error("{kind} `{name}`: {problem}")]
+    Impossible {
+        /// What kind of element.
+        kind: &'static str,
+        /// Its name, with the topology.
+        name: String,
+        /// Why, and what to do instead.
+        problem: &'static str,
+    },
+    /// A pod that is there but is not to be plugged.
+    #[error("interface {interface} of pod {pod}: {message}")]
+    PodRefused {
+        /// Which interface.
+        interface: InterfaceId,
+        /// Which pod.
+        pod: String,
+        /// A stable word: `UID_MISMATCH`, `HOST_NETWORK`, `NOT_A_NETNS`.
+        reason: &'static str,
+        /// For a person.
+        message: String,
+    },
+    /// Something that is not ours is in the way inside a pod.
+    #[error("interface {interface} of pod {pod}: {message}")]
+    InTheWay {
+        /// Which interface.
+        interface: InterfaceId,
+        /// Which pod.
+        pod: String,
+        /// A stable word: `FOREIGN_INTERFACE`, `FOREIGN_ROUTE`.
+        reason: &'static str,
+        /// What it is.
+        message: String,
+    },
+    /// The configuration of the agent does not allow it.
+    #[error("{field}: {what} is not allowed on this node: {remedy}")]
+    NotAllowed {
+        /// Field path.
+        field: String,
+        /// What was asked for.
+        what: String,
+        /// How the operator allows it.
+        remedy: &'static str,
+    },
+    /// A device of the node is not there.
+    #[error("{field}: the node has no device `{parent}`")]
+    NoDevice {
+        /// Field path.
+        field: String,
+        /// The device.
+        parent: String,
+    },
+    /// The kernel of this node lacks something.
+    #[error("{needed_for} needs `{feature}`, and this kernel lacks it: {reason}")]
+    Unsupported {
+        /// The kernel's name of the feature.
+        feature: String,
+        /// The kernel's words.
+        reason: String,
+        /// What was asked for.
+        needed_for: String,
+    },
+    /// Not READY before the caller's deadline. The intent stays.
+    #[error("topology {} is not READY in time: {}; the intent stays and is finished when it can be", .0.key(), .0.reasons())]
+    NotReady(Box<TopologyView>),
+    /// A step of the kernel work failed. The change was undone.
+    #[error("{step}{}", undone(.cost, .undo))]
+    Step {
+        /// The step and its object.
+        step: String,
+        /// What had to be removed before it and is gone; empty: nothing.
+        cost: String,
+        /// Why undoing failed too, where it did.
+        undo: Option<String>,
+        /// The kernel's words.
+        #[source]
+        source: KernelError,
+    },
+    /// The kernel could not be looked at.
+    #[error("looking at topology {key} failed")]
+    Look {
+        /// Which topology.
+        key: TopologyKey,
+        /// The kernel's words.
+        #[source]
+        source: KernelError,
+    },
+    /// The source of pods does not answer.
+    #[error("the pods of this node cannot be listed")]
+    Pods(#[from] PodsError),
+    /// The intent could not be written. The change was undone.
+    #[error("the intent of topology {key} could not be stored")]
+    Store {
+        /// Which topology.
+        key: TopologyKey,
+        /// The disk's words.
+        #[source]
+        source: StoreError,
+    },
+    /// The agent is leaving.
+    #[error("the agent is shutting down: try again in a moment")]
+    ShuttingDown,
+    /// Our own mistake: a task died.
+    #[error("a task of the agent died while it worked on {0}: this is a bug, please report it with the log")]
+    Bug(TopologyKey),
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn undone(cost: &str, undo: &Option<String>) -> String {
+    let cost = if cost.is_empty() { String::new() } else { format!("; removed before it: {cost}") };
+    match undo {
+        None => format!(" failed{cost}; the topology is as it was before"),
+        Some(problem) => format!(" failed{cost}; undoing it failed too: {problem}"),
+    }
+}

@@ -1,0 +1,189 @@
+//! Events of topologies, for those who watch.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use tokio::sync::watch;
+
+use crate::domain::name::TopologyKey;
+
+use super::view::TopologyView;
+
+/// Events that are kept for those who resume. A watcher that falls further behind begins anew.
+const KEPT: usize = 1024;
+
+/// Where in the stream of events a watcher is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResumeToken {
+    /// The run of the agent.
+    pub run: u64,
+    /// Number of the event in that run.
+    pub sequence: u64,
+}
+
+/// Something that happened to a topology.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Resume after it with this.
+    pub token: ResumeToken,
+    /// Which topology.
+    pub key: TopologyKey,
+    /// What happened.
+    pub kind: EventKind,
+    /// Why, in a few words.
+    pub cause: String,
+    /// When.
+    pub time: SystemTime,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum EventKind {
+    /// It was made, or its desired or observed state changed: what it is now.
+    Changed(Arc<TopologyView>),
+    /// It is gone.
+    Deleted,
+}
+
+/// Why a watcher cannot resume.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResumeError {
+    /// Not a token.
+    #[error("it is not a resume token")]
+    Malformed,
+    /// Of another run of the agent, or too long ago.
+    #[error("the token is too old or of another run of the agent: begin with a snapshot")]
+    TooOld,
+}
+
+impl fmt::Display for ResumeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", self.run, self.sequence)
+    }
+}
+
+impl FromStr for ResumeToken {
+    type Err = ResumeError;
+
+    fn from_str(text: &str) -> Result<Self, ResumeError> {
+        let (run, sequence) = text.split_once('-').ok_or(ResumeError::Malformed)?;
+        let number = |text| u64::from_str_radix(text, 16).map_err(|_| ResumeError::Malformed);
+        Ok(Self { run: number(run)?, sequence: number(sequence)? })
+    }
+}
+
+/// The events of all topologies: a bounded ring that each watcher reads at its own pace, so that a slow one costs
+/// nobody anything.
+#[derive(Debug)]
+pub struct Events {
+    run: u64,
+    ring: Mutex<VecDeque<Event>>,
+    latest: watch::Sender<u64>,
+}
+
+impl Events {
+    /// No events yet, in a run of the agent that no other run shares a number with.
+    pub(super) fn new(run: u64) -> Self {
+        Self { run, ring: Mutex::default(), latest: watch::Sender::new(0) }
+    }
+
+    /// The token of the latest event: what comes after it is new.
+    pub fn latest(&self) -> ResumeToken {
+        ResumeToken { run: self.run, sequence: *self.latest.borrow() }
+    }
+
+    /// The next event after a token; waits for it. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// `TooOld`: the watcher was too slow or comes from another run.
+    pub async fn after(&self, token: ResumeToken) -> Result<Event, ResumeError> {
+        let mut latest = self.latest.subscribe();
+        if token.run != self.run || token.sequence > *latest.borrow() {
+            return Err(ResumeError::TooOld);
+        }
+        loop {
+            if let Some(event) = self.find(token.sequence)? {
+                return Ok(event);
+            }
+            if latest.changed().await.is_err() {
+                return Err(ResumeError::TooOld);
+            }
+        }
+    }
+
+    fn find(&self, sequence: u64) -> Result<Option<Event>, ResumeError> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = ring.front().map(|event| event.token.sequence) else { return Ok(None) };
+        let Some(offset) = (sequence + 1).checked_sub(first) else { return Err(ResumeError::TooOld) };
+        Ok(usize::try_from(offset).ok().and_then(|offset| ring.get(offset)).cloned())
+    }
+
+    pub(super) fn publish(&self, key: TopologyKey, kind: EventKind, cause: &str) {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let sequence = *self.latest.borrow() + 1;
+        let token = ResumeToken { run: self.run, sequence };
+        tracing::info!(topology = %key, cause, kind = kind.word(), "event");
+        ring.push_back(Event { token, key, kind, cause: cause.to_owned(), time: SystemTime::now() });
+        if ring.len() > KEPT {
+            ring.pop_front();
+        }
+        self.latest.send_replace(sequence);
+    }
+}
+
+impl EventKind {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Changed(_) => "changed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> TopologyKey {
+        TopologyKey::default()
+    }
+
+    #[tokio::test]
+    async fn a_watcher_sees_each_event_once_and_in_order() {
+        let events = Events::new(7);
+        let mut token = events.latest();
+        for _ in 0..3 {
+            events.publish(key(), EventKind::Deleted, "test");
+        }
+        for sequence in 1..=3 {
+            let event = events.after(token).await.unwrap();
+            assert_eq!(event.token.sequence, sequence);
+            token = event.token;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watcher_that_falls_behind_is_told() {
+        let events = Events::new(7);
+        let token = events.latest();
+        for _ in 0..=KEPT {
+            events.publish(key(), EventKind::Deleted, "test");
+        }
+        assert_eq!(events.after(token).await.map(|e| e.token), Err(ResumeError::TooOld));
+        let other = ResumeToken { run: 8, sequence: 0 };
+        assert_eq!(events.after(other).await.map(|e| e.token), Err(ResumeError::TooOld));
+    }
+
+    #[test]
+    fn tokens_read_back() {
+        let token = ResumeToken { run: 0xfeed, sequence: 12 };
+        assert_eq!(token.to_string().parse(), Ok(token));
+        assert_eq!("12".parse::<ResumeToken>(), Err(ResumeError::Malformed));
+    }
+}

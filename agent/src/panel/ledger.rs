@@ -1,0 +1,234 @@
+//! All intents of the node, and what they claim from each other.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    domain::{
+        assign::Claims,
+        if_name::IfName,
+        intent::{Generation, Intent, NicKey, PodKey},
+        name::{Namespace, TopologyKey},
+        spec::{InterfaceId, PodOwner},
+        status::State,
+    },
+    kernel::boottime,
+    pods::Pods,
+    store::Record,
+};
+
+use super::{error::ChangeError, request::Fence, view::TopologyView};
+
+/// How long a deleted topology's generation fences.
+const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A topology of this node.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// What it shall be.
+    pub intent: Arc<Intent>,
+    /// What it was, while a change is under way: it keeps its claims until the change is certain.
+    pub former: Option<Arc<Intent>>,
+    /// When the lease ends, on the clock of `boottime`.
+    pub lease_ends: Option<Duration>,
+    /// Interfaces that the kernel refused, with its words.
+    pub failures: BTreeMap<InterfaceId, String>,
+    /// State of each interface and since when.
+    pub states: BTreeMap<InterfaceId, (State, SystemTime)>,
+    /// State of the whole and since when.
+    pub state: (State, SystemTime),
+    /// What was published last.
+    pub published: Option<Arc<TopologyView>>,
+}
+
+impl Entry {
+    /// A topology of which nothing was seen yet.
+    pub(super) fn new(intent: Arc<Intent>) -> Self {
+        Self {
+            intent,
+            former: None,
+            lease_ends: None,
+            failures: BTreeMap::new(),
+            states: BTreeMap::new(),
+            state: (State::Pending, SystemTime::now()),
+            published: None,
+        }
+    }
+}
+
+/// Intents by key, with an index of what they claim.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: BTreeMap<TopologyKey, Entry>,
+    deleted: BTreeMap<TopologyKey, (Generation, SystemTime)>,
+    nics: BTreeMap<NicKey, TopologyKey>,
+    addresses: BTreeMap<(IfName, IpAddr), TopologyKey>,
+}
+
+impl Ledger {
+    pub(super) fn get(&self, key: &TopologyKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &TopologyKey) -> Option<&mut Entry> {
+        self.entries.get_mut(key)
+    }
+
+    pub(super) fn intent(&self, key: &TopologyKey) -> Option<Arc<Intent>> {
+        self.entries.get(key).map(|entry| Arc::clone(&entry.intent))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Keys of a namespace or of all.
+    pub(super) fn keys(&self, namespace: Option<&Namespace>) -> Vec<TopologyKey> {
+        let wanted = |key: &&TopologyKey| namespace.is_none_or(|namespace| key.namespace == *namespace);
+        self.entries.keys().filter(wanted).cloned().collect()
+    }
+
+    /// Topologies that have an interface in a pod.
+    pub(super) fn of_pod(&self, pod: &PodKey) -> Vec<TopologyKey> {
+        let mut keys: Vec<TopologyKey> =
+            self.nics.iter().filter(|(nic, _)| nic.pod == *pod).map(|(_, key)| key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Topologies whose interfaces are not all READY.
+    pub(super) fn unfinished(&self) -> Vec<TopologyKey> {
+        self.entries.iter().filter(|(_, entry)| entry.state.0 != State::Ready).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether a caller may change a topology.
+    pub(super) fn check_fence(&self, key: &TopologyKey, fence: Fence) -> Result<(), ChangeError> {
+        let stored = self.generation(key);
+        let unfenced = fence.generation == Generation(0) && (stored == Generation(0) || fence.force);
+        if unfenced || fence.generation >= stored && fence.generation != Generation(0) {
+            return Ok(());
+        }
+        Err(ChangeError::Fenced { key: key.clone(), stored, given: fence.generation })
+    }
+
+    /// The highest generation seen for a key, of a live or of a deleted topology.
+    pub(super) fn generation(&self, key: &TopologyKey) -> Generation {
+        let live = self.entries.get(key).map(|entry| entry.intent.generation);
+        live.unwrap_or_else(|| self.buried(key).unwrap_or_default())
+    }
+
+    /// The generation that a deleted topology left behind.
+    pub(super) fn buried(&self, key: &TopologyKey) -> Option<Generation> {
+        let (generation, at) = self.deleted.get(key)?;
+        let fresh = at.elapsed().is_ok_and(|age| age < TOMBSTONE);
+        fresh.then_some(*generation)
+    }
+
+    /// Puts a new intent in the place of the one before, which keeps its claims until `settle`.
+    pub(super) fn begin(&mut self, intent: Arc<Intent>) {
+        let key = intent.key().clone();
+        match self.entries.get_mut(&key) {
+            Some(entry) => entry.former = Some(std::mem::replace(&mut entry.intent, intent)),
+            None => {
+                self.entries.insert(key.clone(), Entry::new(intent));
+            }
+        }
+        self.index(&key);
+    }
+
+    /// The change is certain: what it was is forgotten, and the lease runs in full.
+    pub(super) fn settle(&mut self, key: &TopologyKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.former = None;
+            entry.lease_ends = entry.intent.spec.lease.map(|lease| boottime() + lease);
+            entry.failures.retain(|id, _| entry.intent.assigned.contains_key(id));
+            self.deleted.remove(key);
+        }
+        self.index(key);
+    }
+
+    /// The change failed: what it was is again what it shall be.
+    pub(super) fn abort(&mut self, key: &TopologyKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            match entry.former.take() {
+                Some(former) => entry.intent = former,
+                None => {
+                    self.entries.remove(key);
+                }
+            }
+        }
+        self.index(key);
+    }
+
+    /// Takes over what the store has.
+    pub(super) fn load(&mut self, records: Vec<(TopologyKey, Record)>) {
+        for (key, record) in records {
+            match record {
+                Record::Live(intent) => {
+                    self.begin(intent);
+                    self.settle(&key);
+                }
+                Record::Deleted { generation, at } => {
+                    self.deleted.insert(key, (generation, at));
+                }
+            }
+        }
+    }
+
+    /// The topology is gone; its generation stays for a day.
+    pub(super) fn bury(&mut self, key: &TopologyKey, generation: Generation) {
+        self.entries.remove(key);
+        self.index(key);
+        self.deleted.retain(|_, (_, at)| at.elapsed().is_ok_and(|age| age < TOMBSTONE));
+        if generation > Generation(0) {
+            self.deleted.insert(key.clone(), (generation, SystemTime::now()));
+        }
+    }
+
+    /// The earliest end of a lease, and the topologies whose lease has ended.
+    pub(super) fn leases(&self) -> (Option<Duration>, Vec<TopologyKey>) {
+        let now = boottime();
+        let ends = self.entries.iter().filter_map(|(key, entry)| Some((entry.lease_ends?, key)));
+        let (ended, running): (Vec<_>, Vec<_>) = ends.partition(|(end, _)| *end <= now);
+        let next = running.into_iter().map(|(end, _)| end.saturating_sub(now)).min();
+        (next, ended.into_iter().map(|(_, key)| key.clone()).collect())
+    }
+
+    /// Writes anew what a topology claims.
+    fn index(&mut self, key: &TopologyKey) {
+        self.nics.retain(|_, owner| owner != key);
+        self.addresses.retain(|_, owner| owner != key);
+        let Some(entry) = self.entries.get(key) else { return };
+        for intent in [Some(&entry.intent), entry.former.as_ref()].into_iter().flatten() {
+            self.nics.extend(intent.nics().map(|nic| (nic.clone(), key.clone())));
+            let addresses = intent.device_addresses();
+            self.addresses.extend(addresses.map(|(parent, address)| ((parent.clone(), address), key.clone())));
+        }
+    }
+}
+
+/// What others than one topology claim.
+pub(super) struct Others<'a> {
+    pub ledger: &'a Ledger,
+    pub key: &'a TopologyKey,
+    pub pods: &'a dyn Pods,
+}
+
+impl Claims for Others<'_> {
+    fn nic_owner(&self, nic: &NicKey) -> Option<TopologyKey> {
+        self.ledger.nics.get(nic).filter(|owner| *owner != self.key).cloned()
+    }
+
+    fn address_owner(&self, parent: &IfName, address: IpAddr) -> Option<TopologyKey> {
+        self.ledger.addresses.get(&(parent.clone(), address)).filter(|owner| *owner != self.key).cloned()
+    }
+
+    fn pod_key(&self, namespace: &Namespace, owner: &PodOwner) -> PodKey {
+        self.pods.key(namespace, owner)
+    }
+}

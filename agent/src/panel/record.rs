@@ -1,0 +1,99 @@
+//! What came out of a converge: states, and views for those who ask.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    domain::{
+        desired::Nic,
+        device::panel_name,
+        observed::{Observed, PodLink, PodView, SandboxId},
+        plan::Plan,
+        spec::InterfaceId,
+        status::{InterfaceStatus, State},
+    },
+    kernel::boottime,
+};
+
+use super::{converge::Outcome, ledger::Entry, view::TopologyView};
+
+/// Writes down what a converge came to and renders it.
+pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
+    if let Some(failures) = &outcome.failures {
+        entry.failures.clone_from(failures);
+    }
+    let interfaces = interfaces(entry, outcome);
+    entry.states = interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
+    let worst = interfaces.values().map(|status| status.state).max().unwrap_or(State::Ready);
+    if entry.state.0 != worst || entry.published.is_none() {
+        entry.state = (worst, SystemTime::now());
+    }
+    TopologyView {
+        intent: Arc::clone(&entry.intent),
+        desired: Arc::clone(&outcome.desired),
+        interfaces,
+        since: entry.state.1,
+        lease_expires: entry.lease_ends.map(wall_clock),
+        panel: panel_name(entry.intent.key()),
+    }
+}
+
+/// The time of day at which the boot-time clock shows `end`.
+pub(super) fn wall_clock(end: Duration) -> SystemTime {
+    SystemTime::now() + end.saturating_sub(boottime())
+}
+
+fn interfaces(entry: &Entry, outcome: &Outcome) -> BTreeMap<InterfaceId, InterfaceStatus> {
+    let Outcome { desired, observed, plan, .. } = outcome;
+    let now = SystemTime::now();
+    let status = |nic: &Nic| {
+        let (link, sandbox) = seen(nic, observed);
+        let (state, reason) = judge(nic, link, plan, &entry.failures);
+        let since = match entry.states.get(&nic.id) {
+            Some((before, since)) if *before == state => *since,
+            _ => now,
+        };
+        // Of a name that is somebody else's, nothing is ours to show.
+        let link = link.filter(|link| link.ours);
+        let status = InterfaceStatus {
+            state,
+            reason,
+            since,
+            index: link.map(|link| link.index),
+            mtu: link.map(|link| link.mtu),
+            carrier: link.is_some_and(|link| link.carrier),
+            skipped_routes: plan.skipped_routes.get(&nic.id).cloned().unwrap_or_default(),
+            sandbox: link.and(sandbox.cloned()),
+        };
+        (nic.id.clone(), status)
+    };
+    desired.nics.iter().map(status).collect()
+}
+
+fn seen<'a>(nic: &Nic, observed: &'a Observed) -> (Option<&'a PodLink>, Option<&'a SandboxId>) {
+    match observed.pods.get(&nic.key.pod) {
+        Some(PodView::Present(pod)) => (pod.links.get(nic.key.name.as_str()), Some(&pod.sandbox)),
+        Some(PodView::Absent(_) | PodView::Refused(_)) | None => (None, None),
+    }
+}
+
+/// The state of an interface: a function of what is desired, of what a plan would still do, and of what failed.
+fn judge(nic: &Nic, link: Option<&PodLink>, plan: &Plan, failures: &BTreeMap<InterfaceId, String>) -> (State, String) {
+    if let Some(trouble) = plan.trouble.get(&nic.id) {
+        return (State::Failed, trouble.message());
+    }
+    if let Some(reason) = plan.pending.get(&nic.id) {
+        return (State::Pending, reason.clone());
+    }
+    if let Some(words) = failures.get(&nic.id) {
+        return (State::Failed, words.clone());
+    }
+    match plan.steps.iter().find(|step| step.nic() == Some(&nic.key)) {
+        None => (State::Ready, String::new()),
+        Some(step) if link.is_some() => (State::Degraded, format!("it differs from the intent: to do: {step}")),
+        Some(step) => (State::Pending, format!("it is about to be plugged: to do: {step}")),
+    }
+}

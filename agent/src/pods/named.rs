@@ -1,0 +1,107 @@
+//! Pods of a bare host: named network namespaces.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::{
+    domain::{
+        device::PANEL_PREFIX,
+        intent::PodKey,
+        name::Namespace,
+        observed::{Refusal, SandboxId},
+        spec::{NetnsRef, PodOwner},
+    },
+    kernel::{Netns, NetnsDir, NetnsError, PodDoor, RETIRED_PREFIX},
+};
+
+use super::{Pod, PodChanges, Pods, PodsError, Wanted, watch};
+
+/// Pod `bb1` of every Kubernetes namespace is the network namespace `bb1` of the netns directory.
+#[derive(Debug, Clone)]
+pub struct NamedPods {
+    dir: NetnsDir,
+}
+
+impl NamedPods {
+    /// Pods in this directory.
+    pub fn new(dir: NetnsDir) -> Self {
+        Self { dir }
+    }
+
+    /// Whether a name of the directory may be a pod's: panels are not.
+    pub fn may_be_pod(name: &str) -> bool {
+        !name.starts_with(PANEL_PREFIX) && !name.starts_with(RETIRED_PREFIX)
+    }
+
+    fn path(&self, owner: &PodOwner) -> PathBuf {
+        match owner {
+            PodOwner::Pod(name) => self.dir.path(name.as_str()),
+            PodOwner::Netns(NetnsRef::Name(name)) => self.dir.path(name),
+            PodOwner::Netns(NetnsRef::Process(pid)) => PathBuf::from(format!("/proc/{pid}/ns/net")),
+        }
+    }
+
+    fn door(&self, wanted: &Wanted) -> Result<PodDoor, PodsError> {
+        let name = match &wanted.owner {
+            PodOwner::Pod(name) => name.as_str(),
+            PodOwner::Netns(NetnsRef::Name(name)) => name,
+            PodOwner::Netns(NetnsRef::Process(_)) => "",
+        };
+        if !Self::may_be_pod(name) {
+            return Ok(refused("PANEL", format!("`{name}` is a panel of podwire, not a pod")));
+        }
+        if let Some(uid) = &wanted.uid {
+            let message = format!("uid {uid} was asked for, and a named network namespace has none: leave it out");
+            return Ok(refused("UID_MISMATCH", message));
+        }
+        Ok(match Netns::open(&self.path(&wanted.owner)) {
+            Ok(netns) => {
+                let sandbox = SandboxId::new(format!("netns-{:x}", netns.cookie()));
+                PodDoor::Open(netns, sandbox)
+            }
+            Err(error @ NetnsError::Absent(_)) => PodDoor::Absent(format!("{error} yet")),
+            Err(error @ NetnsError::NotNetns { .. }) => refused("NOT_A_NETNS", error.to_string()),
+            Err(error @ NetnsError::Own(_)) => refused("HOST_NETWORK", error.to_string()),
+            Err(NetnsError::Kernel(error)) if error.is_denied() => refused("NETNS_DENIED", error.to_string()),
+            Err(NetnsError::Kernel(error)) => return Err(error.into()),
+        })
+    }
+}
+
+fn refused(reason: &'static str, message: String) -> PodDoor {
+    PodDoor::Refused(Refusal { reason, message })
+}
+
+impl Pods for NamedPods {
+    fn kind(&self) -> &'static str {
+        "netns"
+    }
+
+    fn key(&self, _: &Namespace, owner: &PodOwner) -> PodKey {
+        match owner {
+            PodOwner::Pod(name) => PodKey::new(name.as_str()),
+            PodOwner::Netns(NetnsRef::Name(name)) => PodKey::new(name.as_str()),
+            PodOwner::Netns(NetnsRef::Process(_)) => PodKey::new(owner.to_string()),
+        }
+    }
+
+    fn find(&self, wanted: &[Wanted]) -> Result<BTreeMap<PodKey, PodDoor>, PodsError> {
+        wanted.iter().map(|wanted| Ok((self.key(&wanted.namespace, &wanted.owner), self.door(wanted)?))).collect()
+    }
+
+    fn list(&self) -> Result<Vec<Pod>, PodsError> {
+        let names = self.dir.names()?.into_iter().filter(|name| Self::may_be_pod(name));
+        let pods = names.map(|name| {
+            let netns_path = self.dir.path(&name);
+            let (sandbox, problem) = match Netns::open(&netns_path) {
+                Ok(netns) => (Some(SandboxId::new(format!("netns-{:x}", netns.cookie()))), None),
+                Err(error) => (None, Some(error.to_string())),
+            };
+            Pod { namespace: None, name, uid: None, sandbox, netns_path, problem }
+        });
+        Ok(pods.collect())
+    }
+
+    fn changes(&self) -> Result<PodChanges, PodsError> {
+        watch::changes(&self.dir)
+    }
+}

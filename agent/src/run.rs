@@ -1,0 +1,147 @@
+//! The agent as a whole: sockets, engine, services, and how they end.
+
+mod listener;
+mod unix_socket;
+
+use std::time::Duration;
+
+use tokio::{
+    task::{JoinError, JoinHandle, JoinSet},
+    time,
+};
+
+use crate::{
+    api::{Api, CallLayer, Health, Leave, Leaving, leaving},
+    config::{Config, ConfigError, Endpoint},
+    panel::{ChangeError, Engine},
+};
+
+use self::{listener::Listener, unix_socket::Held};
+
+pub use self::{listener::ListenError, unix_socket::SocketError};
+
+/// How long calls have for their last answer once the engine takes no more changes.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Settings that do not go together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {endpoint}")]
+    Listen {
+        /// The address.
+        endpoint: Endpoint,
+        /// Why not.
+        #[source]
+        source: ListenError,
+    },
+    /// The engine does not start.
+    #[error("the engine does not start")]
+    Engine(#[source] Box<ChangeError>),
+    /// The services cannot be described.
+    #[error("the file descriptors of the services cannot be read: this is a broken build")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// A server failed while the agent ran.
+    #[error("a server failed")]
+    Serve(#[source] tonic::transport::Error),
+    /// A task of the agent died.
+    #[error("a task of the agent died: this is a bug, please report it with the log")]
+    Task(#[source] JoinError),
+}
+
+/// An agent that runs. Dropping it asks it to leave.
+#[derive(Debug)]
+pub struct Running {
+    endpoints: Vec<Endpoint>,
+    leave: Leave,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+/// Starts an agent; when it returns, calls are answered.
+///
+/// # Errors
+///
+/// Bad settings, an address that is taken, an engine that does not start.
+pub async fn run(config: Config) -> Result<Running, RunError> {
+    config.check()?;
+    // The sockets come first: their locks keep a second agent away from the state and the kernel.
+    let mut listeners = Vec::new();
+    for endpoint in &config.listen {
+        let listener = Listener::bind(endpoint).await;
+        listeners.push(listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?);
+    }
+    let endpoints: Vec<Endpoint> = listeners.iter().map(Listener::endpoint).collect();
+    let engine = Engine::start(config.engine()).await.map_err(|error| RunError::Engine(Box::new(error)))?;
+    let (leave, leaving) = leaving();
+    let api = Api::new(&engine, config.max_topologies, leaving.clone()).map_err(RunError::Reflection)?;
+    api.health.serving().await;
+    let mut servers = JoinSet::new();
+    let layer = CallLayer::new();
+    for listener in listeners {
+        servers.spawn(listener.serve(api.routes.clone(), layer.clone(), leaving.clone()));
+    }
+    for endpoint in &endpoints {
+        tracing::info!(%endpoint, "listening");
+    }
+    let agent = Agent { engine, health: api.health, servers, leaving, drain: config.drain_timeout() };
+    Ok(Running { endpoints, leave, task: tokio::spawn(agent.live()) })
+}
+
+impl Running {
+    /// The addresses that it listens on, with the ports that they got.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Asks it to leave: calls under way are finished, the wires stay.
+    pub fn shutdown(&self) {
+        self.leave.ask();
+    }
+
+    /// Waits until it has left.
+    ///
+    /// # Errors
+    ///
+    /// It left because something failed.
+    pub async fn wait(&mut self) -> Result<(), RunError> {
+        (&mut self.task).await.map_err(RunError::Task)?
+    }
+}
+
+/// What lives until the agent has left.
+struct Agent {
+    engine: Engine,
+    health: Health,
+    servers: JoinSet<Result<Option<Held>, RunError>>,
+    leaving: Leaving,
+    drain: Duration,
+}
+
+impl Agent {
+    async fn live(mut self) -> Result<(), RunError> {
+        let mut ended = Vec::new();
+        let failed = tokio::select! {
+            () = self.leaving.asked() => None,
+            Some(server) = self.servers.join_next() => server.map_err(RunError::Task).flatten().map(|held| ended.push(held)).err(),
+        };
+        tracing::info!(drain = ?self.drain, "leaving: no new calls; the wires stay");
+        self.health.leaving().await;
+        // Each socket file stays until the engine has stopped, so that no other agent starts beside it.
+        let servers = &mut self.servers;
+        let mut rest = async || {
+            while let Some(server) = servers.join_next().await {
+                ended.extend(server.ok().and_then(Result::ok));
+            }
+        };
+        if time::timeout(self.drain, rest()).await.is_err() {
+            tracing::warn!("calls are still under way after the drain timeout: their callers are told to come back");
+        }
+        self.engine.shutdown().await;
+        let _ = time::timeout(LAST_ANSWERS, rest()).await;
+        tracing::info!("left");
+        failed.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,127 @@
+//! Sockets that calls come in by.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures_util::{Stream, StreamExt};
+use tokio::{net::UnixListener, time};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tower::layer::util::{Identity, Stack};
+
+use crate::{
+    api::{CallLayer, Leaving},
+    config::Endpoint,
+};
+
+use super::{
+    RunError,
+    unix_socket::{self, Held, SocketError},
+};
+
+/// Calls of one connection that are under way at once; more wait, and so do their messages.
+const CALLS_PER_CONNECTION: usize = 256;
+/// Silence after which a peer is asked whether it is still there, and how long it has for the answer.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Pause after a connection could not be accepted: out of descriptors, that fails again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// A unix socket.
+    #[error(transparent)]
+    Unix(#[from] SocketError),
+    /// A TCP port.
+    #[error("cannot bind")]
+    Tcp(#[source] io::Error),
+}
+
+/// A bound socket.
+pub(super) enum Listener {
+    /// A unix socket with its file.
+    Unix(UnixListener, Held),
+    /// A TCP port.
+    Tcp(TcpIncoming, SocketAddr),
+}
+
+impl Listener {
+    /// Binds an address.
+    ///
+    /// # Errors
+    ///
+    /// It is taken, or the system refuses.
+    pub(super) async fn bind(endpoint: &Endpoint) -> Result<Self, ListenError> {
+        match endpoint {
+            Endpoint::Unix(path) => {
+                let (listener, held) = unix_socket::listen(path).await?;
+                Ok(Self::Unix(listener, held))
+            }
+            Endpoint::Tcp(address) => {
+                let incoming = TcpIncoming::bind(*address).map_err(ListenError::Tcp)?;
+                let bound = incoming.local_addr().map_err(ListenError::Tcp)?;
+                let incoming = incoming.with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
+                Ok(Self::Tcp(incoming, bound))
+            }
+        }
+    }
+
+    /// The address; of TCP with the port that it got.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Unix(_, held) => Endpoint::Unix(held.path().to_owned()),
+            Self::Tcp(_, bound) => Endpoint::Tcp(*bound),
+        }
+    }
+
+    /// Serves until the agent is asked to leave and all connections are closed. Returns what is to be dropped once the
+    /// agent has left: until then no other agent can have the socket.
+    ///
+    /// # Errors
+    ///
+    /// The server fails.
+    pub(super) async fn serve(
+        self,
+        routes: Routes,
+        layer: CallLayer,
+        mut leaving: Leaving,
+    ) -> Result<Option<Held>, RunError> {
+        let router = server(layer).add_routes(routes);
+        let asked = async move { leaving.asked().await };
+        match self {
+            Self::Unix(listener, held) => {
+                let incoming = patient(UnixListenerStream::new(listener));
+                router.serve_with_incoming_shutdown(incoming, asked).await.map_err(RunError::Serve)?;
+                Ok(Some(held))
+            }
+            Self::Tcp(incoming, _) => {
+                router.serve_with_incoming_shutdown(patient(incoming), asked).await.map_err(RunError::Serve)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn server(layer: CallLayer) -> Server<Stack<CallLayer, Identity>> {
+    Server::builder()
+        .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(layer)
+}
+
+/// Says why a connection could not be accepted, and waits a little before the next one.
+fn patient<S>(incoming: impl Stream<Item = io::Result<S>>) -> impl Stream<Item = io::Result<S>> {
+    incoming.then(|accepted| async {
+        if let Err(error) = &accepted {
+            tracing::warn!(%error, "cannot accept a connection");
+            time::sleep(ACCEPT_PAUSE).await;
+        }
+        accepted
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::{exit, manifest::parse_duration};
+
+/// Wires pods on a Kubernetes node through its podwire agent.
+#[derive(Debug, Parser)]
+#[command(name = "podwire", version, after_help = exit::HELP, max_term_width = 100)]
+pub struct Arguments {
+    /// Where the agent listens: `unix:///path` or `tcp://host:port`.
+    #[arg(long, global = true, env = "PODWIRE_AGENT", default_value = podwire_client::DEFAULT_TARGET, value_name = "TARGET")]
+    pub(crate) agent: String,
+    /// What to write to the standard output: tables for people, documents with the field names of the API for programs.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables.
+    Table,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the node's topology what the manifests say; what is not in them goes.
+    #[command(after_help = exit::HELP)]
+    Apply(Apply),
+    /// Show the steps that `apply` would take, and take none.
+    Plan(Plan),
+    /// List what is there.
+    Get(Get),
+    /// Show the panel: bridges, links, pods, interfaces, addresses and carrier in one look.
+    Show {
+        /// Topology; all where none is named.
+        topology: Option<String>,
+        /// Kubernetes namespace; of a named topology `default`, else all.
+        #[arg(short, long, value_name = "NS")]
+        namespace: Option<String>,
+    },
+    /// Remove a topology with all that it has.
+    Delete(Delete),
+    /// Print changes as they happen, until interrupted.
+    Watch {
+        /// Topology; all where none is named.
+        topology: Option<String>,
+        /// Kubernetes namespace; of a named topology `default`, else all.
+        #[arg(short, long, value_name = "NS")]
+        namespace: Option<String>,
+    },
+    #[command(after_help = exit::HELP)]
+    /// Check the agent, the kernel, the pods and the topologies.
+    Doctor,
+    /// Named network namespaces as the pods of a bare host.
+    #[command(subcommand)]
+    Netns(Netns),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Which manifests, and what they make.
+#[derive(Args, Debug)]
+pub(crate) struct Manifests {
+    /// Manifests, `-` for the standard input: a topology document, NetworkAttachmentDefinitions with Pods, or a lesson.
+    #[arg(short = 'f', long = "file", required = true, num_args = 1.., value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Name of the topology; needed for NetworkAttachmentDefinitions and Pods.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) topology: Option<String>,
+    /// Kubernetes namespace of what does not give its own. Default: `default`.
+    #[arg(short, long, value_name = "NS")]
+    pub(crate) namespace: Option<String>,
+    /// Refuse what podwire does not honour instead of warning of it.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Delete the topology when nobody renews it for this long: `90s`, `30m`, `1h30m`.
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) lease: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) fence: Fence,
+}
+
+/// Who may change a topology.
+#[derive(Args, Debug)]
+pub(crate) struct Fence {
+    /// Fencing number: the agent refuses one that is lower than what it has seen.
+    #[arg(long, value_name = "N")]
+    pub(crate) generation: Option<u64>,
+    /// Change a fenced topology without a fencing number.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Time that the call has: `90s`, `2m`. Default: 10s, 60s with `--until-ready`.
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `podwire apply`.
+#[derive(Args, Debug)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// Do not ask before something is removed.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Wait until every interface is READY.
+    #[arg(long, visible_alias = "wait")]
+    pub(crate) until_ready: bool,
+}
+
+/// `podwire plan`.
+#[derive(Args, Debug)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+}
+
+/// `podwire get`.
+#[derive(Args, Debug)]
+pub(crate) struct Get {
+    /// What to list.
+    #[arg(value_enum)]
+    pub(crate) kind: Kind,
+    /// Only those of this name.
+    pub(crate) name: Option<String>,
+    /// Kubernetes namespace. Default: of topologies and pods all, else `default`.
+    #[arg(short, long, value_name = "NS")]
+    pub(crate) namespace: Option<String>,
+    /// Only elements of this topology.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) topology: Option<String>,
+}
+
+/// What `podwire get` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Topologies.
+    #[value(alias = "topology")]
+    Topologies,
+    /// Bridges.
+    #[value(alias = "bridge")]
+    Bridges,
+    /// Links.
+    #[value(alias = "link")]
+    Links,
+    /// Attachments.
+    #[value(alias = "attachment")]
+    Attachments,
+    /// Pods that can be plugged.
+    #[value(alias = "pod")]
+    Pods,
+    /// Named network namespaces.
+    Netns,
+    /// The node: version, capabilities, limits.
+    Node,
+}
+
+/// `podwire delete`.
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    /// Topology.
+    pub(crate) topology: String,
+    /// Kubernetes namespace.
+    #[arg(short, long, default_value = "default", value_name = "NS")]
+    pub(crate) namespace: String,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) fence: Fence,
+}
+
+/// `podwire netns`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Netns {
+    /// Make named network namespaces.
+    Create {
+        /// Their names.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// List them.
+    List,
+    /// Remove named network namespaces that the agent made.
+    Delete {
+        /// Their names.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}

@@ -1,0 +1,98 @@
+//! `podwire doctor`.
+
+use podwire_client::Error;
+
+use super::{connect, node};
+use crate::{exit::Failure, output::Output, state, table::Table, view};
+
+/// Looks at everything and says what needs a look.
+pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure> {
+    let client = connect(agent).await?;
+    let node = client.get_node().await?;
+    if !output.is_table() {
+        output.document("GetNodeResponse", &node)?;
+    }
+    let width = Output::width();
+    let mut found = Vec::new();
+    let missing = node.capabilities.iter().filter(|capability| !capability.available).count();
+    found.extend(count(missing, "missing capability", "missing capabilities"));
+    if output.is_table() {
+        output.text(&format!("the agent at {agent} answers\n"))?;
+        output.text(&format!("{}\n\n{}", node::summary(&node, width), node::capabilities(&node, width)))?;
+    }
+
+    let mut pods = Table::new(["POD", "CANNOT BE PLUGGED"]);
+    match client.list_pods(None).await {
+        Ok(all) => {
+            let ailing = all.iter().filter(|pod| !pod.problem.is_empty());
+            ailing.clone().for_each(|pod| pods.row([named(&pod.namespace, &pod.name), pod.problem.clone()]));
+            found.extend(count(ailing.count(), "pod that cannot be plugged", "pods that cannot be plugged"));
+            if output.is_table() && all.len() == 1 {
+                output.text("\n1 pod")?;
+            } else if output.is_table() {
+                output.text(&format!("\n{} pods", all.len()))?;
+            }
+        }
+        Err(error) => found.push(unanswered("pods", &error, output)),
+    }
+    let mut topologies = Table::new(["NOT READY", "STATE", "REASON"]);
+    match client.list_topologies(None).await {
+        Ok(all) => {
+            let mut ailing = 0;
+            for topology in &all {
+                let Some(status) = topology.status.as_ref().filter(|status| state::word(status.state) != "READY")
+                else {
+                    continue;
+                };
+                ailing += 1;
+                topologies.row([
+                    named(&topology.namespace, &topology.name),
+                    state::word(status.state),
+                    status.reason.clone(),
+                ]);
+                for interface in view::interfaces(topology) {
+                    let Some(status) = &interface.status else {
+                        continue;
+                    };
+                    if state::word(status.state) != "READY" {
+                        let name = format!("  {}", view::name(interface));
+                        topologies.row([name, state::word(status.state), status.reason.clone()]);
+                    }
+                }
+            }
+            found.extend(count(ailing, "topology not READY", "topologies not READY"));
+            if output.is_table() {
+                output.text(&format!("{} topologies", all.len()))?;
+            }
+        }
+        Err(error) => found.push(unanswered("topologies", &error, output)),
+    }
+    if output.is_table() {
+        for table in [pods, topologies].iter().filter(|table| !table.is_empty()) {
+            output.text(&format!("\n{}", table.render(width)))?;
+        }
+    }
+    if found.is_empty() {
+        output.note("\nall is well");
+        return Ok(());
+    }
+    Err(Failure::Ailing(found.join(", ")))
+}
+
+/// Says that a list did not come.
+fn unanswered(what: &str, error: &Error, output: &mut Output) -> String {
+    output.warning(&format!("the agent does not list its {what}: {error}"));
+    format!("no list of {what}")
+}
+
+fn count(number: usize, one: &str, many: &str) -> Option<String> {
+    match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{number} {many}")),
+    }
+}
+
+fn named(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+}

@@ -1,0 +1,76 @@
+//! A LAN segment.
+
+use crate::{
+    ipam::{Ipam, Subnet},
+    route::Route,
+    v1,
+};
+
+/// A LAN segment with any number of interfaces, up to 1023.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bridge {
+    message: v1::Bridge,
+    ipam: Option<Ipam>,
+}
+
+impl Bridge {
+    /// By its name within the topology.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            message: v1::Bridge {
+                name: name.into(),
+                ..Default::default()
+            },
+            ipam: None,
+        }
+    }
+
+    /// Hand out addresses of this subnet: `"10.0.0.0/24"` or a [`Subnet`]. Repeatable, one for each family.
+    pub fn subnet(mut self, subnet: impl Into<Subnet>) -> Self {
+        self.ipam = Some(self.ipam.unwrap_or_default().subnet(subnet));
+        self
+    }
+
+    /// A route that each interface gets, by the gateway unless it says another next hop. Needs a subnet.
+    pub fn route(mut self, route: impl Into<Route>) -> Self {
+        self.ipam = Some(self.ipam.unwrap_or_default().route(route));
+        self
+    }
+
+    /// Hand out addresses like this, in place of any subnet and route given before.
+    pub fn ipam(mut self, ipam: Ipam) -> Self {
+        self.ipam = Some(ipam);
+        self
+    }
+
+    /// MTU in bytes of all its interfaces, 68 to 65535. Default 1500.
+    pub fn mtu(mut self, bytes: u16) -> Self {
+        self.message.mtu = bytes.into();
+        self
+    }
+
+    /// MAC address of the bridge device. Default: derived from its names.
+    pub fn mac(mut self, mac: impl Into<String>) -> Self {
+        self.message.mac = mac.into();
+        self
+    }
+
+    /// A frame may leave by the port it came in, unless an attachment says otherwise.
+    pub fn hairpin(mut self) -> Self {
+        self.message.hairpin = true;
+        self
+    }
+
+    /// Its interfaces do not reach each other, unless an attachment says otherwise.
+    pub fn isolated(mut self) -> Self {
+        self.message.isolated = true;
+        self
+    }
+}
+
+impl From<Bridge> for v1::Bridge {
+    fn from(Bridge { mut message, ipam }: Bridge) -> Self {
+        message.ipam = ipam.map(Into::into);
+        message
+    }
+}
