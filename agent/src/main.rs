@@ -1,6 +1,11 @@
 //! The `podwire-agent` program: settings in, signals in, one agent.
 
-use std::{error::Error, io, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use podwire_agent::{
@@ -37,15 +42,15 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let mut asked = Signals::new()?;
     let mut agent = tokio::select! {
         agent = run(config) => agent?,
-        () = asked.to_leave() => return Ok(()),
+        () = asked.leave() => return Ok(()),
     };
     tokio::select! {
         result = agent.wait() => return Ok(result?),
-        () = asked.to_leave() => agent.shutdown(),
+        () = asked.leave() => agent.shutdown(),
     }
     tokio::select! {
         result = agent.wait() => Ok(result?),
-        () = asked.to_leave() => {
+        () = asked.leave() => {
             tracing::warn!("asked a second time: leaving at once");
             Ok(())
         }
@@ -64,7 +69,7 @@ impl Signals {
     }
 
     /// Returns at the next one.
-    async fn to_leave(&mut self) {
+    async fn leave(&mut self) {
         tokio::select! {
             _ = self.term.recv() => tracing::info!(signal = "SIGTERM", "asked to leave"),
             _ = self.int.recv() => tracing::info!(signal = "SIGINT", "asked to leave"),
@@ -75,7 +80,8 @@ impl Signals {
 fn log(config: &Config) {
     // It was parsed with the settings.
     let filter = EnvFilter::try_new(&config.log_level).unwrap_or_default();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(io::stderr);
     match config.log_format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),

@@ -129,6 +129,7 @@ impl Agent {
         };
         tracing::info!(drain = ?self.drain, "leaving: no new calls; the wires stay");
         self.health.leaving().await;
+        self.engine.leave();
         // Each socket file stays until the engine has stopped, so that no other agent starts beside it.
         let servers = &mut self.servers;
         let mut rest = async || {

@@ -23,7 +23,7 @@ pub(super) fn until(metadata: &MetadataMap, until_ready: bool) -> Option<Instant
 fn wait(timeout: Option<Duration>) -> Duration {
     timeout.map_or(WITHOUT_DEADLINE, |timeout| {
         let timeout = timeout.min(LONGEST);
-        timeout - (timeout / 10).max(LEAST_MARGIN).min(timeout / 2)
+        timeout.saturating_sub((timeout / 10).max(LEAST_MARGIN).min(timeout / 2))
     })
 }
 

@@ -42,10 +42,10 @@ impl Element {
 
     fn rebase(self, field: &mut String) {
         let rest = field.strip_prefix(self.plural).and_then(|rest| rest.strip_prefix('['));
-        if let Some((index, rest)) = rest.and_then(|rest| rest.split_once(']')) {
-            if index.bytes().all(|b| b.is_ascii_digit()) {
-                *field = format!("{}{rest}", self.singular);
-            }
+        let rest = rest.and_then(|rest| rest.split_once(']'));
+        let rest = rest.filter(|(index, _)| index.bytes().all(|b| b.is_ascii_digit()));
+        if let Some((_, rest)) = rest {
+            *field = format!("{}{rest}", self.singular);
         }
     }
 }

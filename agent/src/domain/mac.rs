@@ -40,9 +40,12 @@ impl Mac {
 
     /// A locally administered address that follows from `parts` and from nothing else.
     pub fn derived(parts: &[&str]) -> Self {
-        let [a, b, c, d, e, f, _, _] = stable_hash(parts).to_be_bytes();
+        let hash = stable_hash(parts).to_be_bytes();
+        let mut octets = [0; 6];
+        octets.copy_from_slice(&hash[..6]);
         // IEEE 802: bit 1 of the first octet set is "locally administered", bit 0 clear is "individual".
-        Self([(a | 0x02) & 0xfe, b, c, d, e, f])
+        octets[0] = (octets[0] | 0x02) & 0xfe;
+        Self(octets)
     }
 
     /// The six octets.
@@ -70,8 +73,11 @@ impl FromStr for Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (i, octet) in self.0.iter().enumerate() {
+            let colon = if i == 0 { "" } else { ":" };
+            write!(f, "{colon}{octet:02x}")?;
+        }
+        Ok(())
     }
 }
 

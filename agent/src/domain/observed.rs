@@ -144,6 +144,7 @@ pub struct PodState {
 
 /// A device in a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the kernel's that means something by itself")]
 pub struct PodLink {
     /// Its index.
     pub index: u32,
@@ -165,7 +166,7 @@ pub struct PodLink {
     pub kind: LinkKind,
     /// Its alternative names.
     pub altnames: Vec<String>,
-    /// Its addresses, link-local IPv6 ones left out.
+    /// Its addresses.
     pub addresses: Vec<IpNetwork>,
 }
 

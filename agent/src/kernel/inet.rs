@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope},
+    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
     route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType},
 };
 
@@ -54,12 +54,9 @@ pub(super) fn get_addresses() -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetAddress(AddressMessage::default())
 }
 
-/// The device and the address of an entry; `None` for link-local IPv6 addresses, which the kernel makes by itself.
+/// The device and the address of an entry.
 pub(super) fn address_of(message: &RouteNetlinkMessage) -> Option<(u32, IpNetwork)> {
     let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-    if message.header.family == AddressFamily::Inet6 && message.header.scope == AddressScope::Link {
-        return None;
-    }
     let find = |local: bool| {
         message.attributes.iter().find_map(|attribute| match attribute {
             AddressAttribute::Local(address) if local => Some(*address),

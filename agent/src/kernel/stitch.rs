@@ -80,30 +80,32 @@ pub(super) fn get_filters(index: u32) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetTrafficFilter(message(index, ingress()))
 }
 
-/// What the filters of a port do. Besides the filter itself the kernel lists its hash tables, which have no action.
+/// What the filters of a port do. Besides the filter itself the kernel lists its hash tables, which match nothing.
 pub(super) fn redirect_of(filters: &[RouteNetlinkMessage]) -> Redirect {
-    let mut targets = filters.iter().filter_map(|filter| match filter {
-        RouteNetlinkMessage::NewTrafficFilter(filter) => target(filter),
-        _ => None,
-    });
-    match (targets.next(), targets.next()) {
-        (None, _) if filters.is_empty() => Redirect::Nowhere,
-        (Some(Some(to)), None) => Redirect::To(to),
-        _ => Redirect::Unknown,
+    let mut found = Redirect::Nowhere;
+    for filter in filters {
+        let RouteNetlinkMessage::NewTrafficFilter(filter) = filter else { continue };
+        found = match (found, one_filter(filter)) {
+            (found, Redirect::Nowhere) => found,
+            (Redirect::Nowhere, one) => one,
+            (Redirect::To(_) | Redirect::Unknown, _) => Redirect::Unknown,
+        };
     }
+    found
 }
 
-/// `None`: no filter but a table. `Some(None)`: a filter that is not a redirect of everything.
-fn target(filter: &TcMessage) -> Option<Option<u32>> {
-    let mut key = None;
+fn one_filter(filter: &TcMessage) -> Redirect {
+    let mut everything = None;
     let mut to = None;
     for attribute in &filter.attributes {
         match attribute {
-            TcAttribute::Kind(kind) if kind != TcFilterU32::KIND => return Some(None),
+            TcAttribute::Kind(kind) if kind != TcFilterU32::KIND => return Redirect::Unknown,
             TcAttribute::Options(options) => {
                 for option in options {
                     match option {
-                        TcOption::U32(TcFilterU32Option::Selector(selector)) => key = Some(selector.clone()),
+                        TcOption::U32(TcFilterU32Option::Selector(selector)) => {
+                            everything = Some(selector.keys.iter().all(|key| key.mask == 0 && key.val == 0));
+                        }
                         TcOption::U32(TcFilterU32Option::Action(actions)) => to = redirect_target(actions),
                         _ => {}
                     }
@@ -112,9 +114,11 @@ fn target(filter: &TcMessage) -> Option<Option<u32>> {
             _ => {}
         }
     }
-    let key = key?;
-    let everything = key.keys.iter().all(|key| key.mask == 0 && key.val == 0);
-    Some(to.filter(|_| everything))
+    match (everything, to) {
+        (None, _) => Redirect::Nowhere,
+        (Some(true), Some(to)) => Redirect::To(to),
+        (Some(_), _) => Redirect::Unknown,
+    }
 }
 
 fn redirect_target(actions: &[TcAction]) -> Option<u32> {

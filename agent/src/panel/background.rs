@@ -20,9 +20,8 @@ const LEASE_LOOK: Duration = Duration::from_secs(30);
 
 /// Starts the tasks. They end with the runtime: nothing that they do has to be finished.
 pub(super) fn start(engine: &Engine) -> Result<(), ChangeError> {
-    let (_, pods, retired, _) = engine.background_parts();
-    let mut changes = pods.changes()?;
-    retired.notify_one();
+    let mut changes = engine.0.pods.changes()?;
+    engine.0.retired.notify_one();
     let follower = engine.clone();
     tokio::spawn(async move {
         let all = follower.ledger().keys(None);
@@ -70,19 +69,17 @@ async fn expire_leases(engine: Engine) {
         for key in &ended {
             engine.expire(key).await;
         }
-        let (_, _, _, leases) = engine.background_parts();
         tokio::select! {
             () = sleep(next.unwrap_or(LEASE_LOOK).clamp(Duration::from_millis(10), LEASE_LOOK)) => {}
-            () = leases.notified() => {}
+            () = engine.0.leases.notified() => {}
         }
     }
 }
 
 async fn reap(engine: Engine) {
     loop {
-        let (kernel, _, retired, _) = engine.background_parts();
-        retired.notified().await;
-        let kernel = Arc::clone(kernel);
+        engine.0.retired.notified().await;
+        let kernel = Arc::clone(&engine.0.kernel);
         match spawn_blocking(move || kernel.reap()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = %chain(&error), "a retired panel stays for now"),

@@ -63,7 +63,7 @@ impl Converge {
         let target = wanted.map_or_else(|| Desired::nothing(key.clone()), desired);
         let former = former.map(desired);
         let view = view(key, &target, former.as_ref(), pods)?;
-        let look = |source| ChangeError::Look { key: key.clone(), source };
+        let look = |source| ChangeError::Look { key: key.clone(), source: Box::new(source) };
         let mut site = kernel.open(view).map_err(look)?;
         let observed = site.observe().map_err(look)?;
         let plan = plan(&target, former.as_ref(), &observed, &BTreeSet::new());
@@ -152,7 +152,7 @@ impl Converge {
     }
 
     fn look_again(&mut self) -> Result<(), ChangeError> {
-        let look = |source: KernelError| ChangeError::Look { key: self.key.clone(), source };
+        let look = |source: KernelError| ChangeError::Look { key: self.key.clone(), source: Box::new(source) };
         self.observed = self.site.observe().map_err(look)?;
         self.plan = plan(&self.desired, self.former.as_ref(), &self.observed, &self.skip);
         Ok(())
@@ -165,7 +165,7 @@ impl Converge {
             step: self.plan.steps.get(failed.at).map(ToString::to_string).unwrap_or_default(),
             cost: removed.collect::<Vec<_>>().join(", "),
             undo: None,
-            source: failed.source,
+            source: Box::new(failed.source),
         }
     }
 }

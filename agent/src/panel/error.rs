@@ -180,7 +180,7 @@ pub enum ChangeError {
     #[error("topology {} is not READY in time: {}; the intent stays and is finished when it can be", .0.key(), .0.reasons())]
     NotReady(Box<TopologyView>),
     /// A step of the kernel work failed. The change was undone.
-    #[error("{step}{}", undone(.cost, .undo))]
+    #[error("{step}{}", undone(.cost, .undo.as_deref()))]
     Step {
         /// The step and its object.
         step: String,
@@ -190,7 +190,7 @@ pub enum ChangeError {
         undo: Option<String>,
         /// The kernel's words.
         #[source]
-        source: KernelError,
+        source: Box<KernelError>,
     },
     /// The kernel could not be looked at.
     #[error("looking at topology {key} failed")]
@@ -199,7 +199,7 @@ pub enum ChangeError {
         key: TopologyKey,
         /// The kernel's words.
         #[source]
-        source: KernelError,
+        source: Box<KernelError>,
     },
     /// The source of pods does not answer.
     #[error("the pods of this node cannot be listed")]
@@ -225,7 +225,7 @@ fn list(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn undone(cost: &str, undo: &Option<String>) -> String {
+fn undone(cost: &str, undo: Option<&str>) -> String {
     let cost = if cost.is_empty() { String::new() } else { format!("; removed before it: {cost}") };
     match undo {
         None => format!(" failed{cost}; the topology is as it was before"),

@@ -94,5 +94,6 @@ fn look(dir: &NetnsDir, name: &str) -> Result<NamedNetns, ChangeError> {
 }
 
 fn failed(what: &str, name: &NetnsName, source: KernelError) -> ChangeError {
+    let source = Box::new(source);
     ChangeError::Step { step: format!("{what} netns {name}"), cost: String::new(), undo: None, source }
 }

@@ -115,6 +115,9 @@ impl Output {
             }
             cause = error.source();
         }
+        if matches!(failure, Failure::Call(error) if error.is_fenced() && error.hint().is_none()) {
+            text.push_str("\nhint: `--generation N` speaks for the scheduler, `--force` goes over its head");
+        }
         drop(writeln!(self.err, "\x1b[1;31merror\x1b[0m: {}", table::paint(&text)));
     }
 

@@ -132,7 +132,7 @@ fn what_is_not_ready_says_why() {
     assert!(stdout(&shown).ends_with("not READY:\n  late/net1  PENDING: no pod `late`\n"), "{}", stdout(&shown));
     let doctor = agent.podwire(&["doctor"]);
     status(&doctor, 7);
-    assert_eq!(stderr(&doctor), "found 1 missing capability, 1 topology not READY\n");
+    assert_eq!(stderr(&doctor), "found 1 needed capability missing, 1 topology not READY\n");
     let text = stdout(&doctor);
     for line in ["macvlan     missing  links  Operation not supported", "  late/net1  PENDING  no pod `late`"] {
         assert!(text.contains(line), "{text}");

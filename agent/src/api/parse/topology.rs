@@ -128,7 +128,7 @@ pub(crate) fn watch(request: &v1::WatchTopologiesRequest) -> Result<Watch, Chang
     if request.namespace.is_empty() && !request.name.is_empty() {
         found.add(at.field("name"), "a name needs its namespace: set `namespace` too");
     }
-    let token = found.optional(at.field("resume_token"), &request.resume_token, "a resume token");
+    let token = found.optional(at.field("resume_token"), &request.resume_token, "the token of an event");
     let watch = namespace.zip(name).zip(token).map(|((namespace, name), token)| {
         let key = namespace.clone().zip(name).map(|(namespace, name)| TopologyKey { namespace, name });
         Watch { namespace, key, token }

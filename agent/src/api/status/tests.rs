@@ -52,7 +52,12 @@ fn codes_and_reasons_are_those_of_the_contract() {
     let interface = || InterfaceId { element: "ab".parse().unwrap(), end: End::A };
     let gone = || KernelError::Vanished("port 3".to_owned());
     let silent = || KernelError::Silent { operation: "RTM_NEWLINK", seconds: 5 };
-    let step = |source| ChangeError::Step { step: "create veth".to_owned(), cost: String::new(), undo: None, source };
+    let step = |source| ChangeError::Step {
+        step: "create veth".to_owned(),
+        cost: String::new(),
+        undo: None,
+        source: Box::new(source),
+    };
     for (error, code, reason) in [
         (ChangeError::ManagedByApply(key()), Code::FailedPrecondition, "MANAGED_BY_APPLY"),
         (ChangeError::ManagedByCalls(key()), Code::FailedPrecondition, "MANAGED_BY_CALLS"),
@@ -87,7 +92,7 @@ fn codes_and_reasons_are_those_of_the_contract() {
 #[test]
 fn the_message_is_the_whole_chain() {
     let source = KernelError::Silent { operation: "RTM_GETLINK", seconds: 5 };
-    let status = Status::from(ChangeError::Look { key: TopologyKey::default(), source });
+    let status = Status::from(ChangeError::Look { key: TopologyKey::default(), source: Box::new(source) });
     let message = "looking at topology default/default failed: RTM_GETLINK: no answer within 5 s";
     assert!(status.message().starts_with(message), "{status}");
 }

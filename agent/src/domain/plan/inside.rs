@@ -135,6 +135,8 @@ fn elsewhere(view: &View<'_>, nic: &Nic, link: Option<&PodLink>, pod: &PodState,
     let mut others = pod.routes.iter().filter(|now| same(now, route) && now.device != link.map(|l| l.index));
     others.find_map(|now| {
         let name = now.device.and_then(|index| pod.links.iter().find(|(_, l)| l.index == index)).map(|(name, _)| name);
+        // The device that had this name and is removed to make room for the NIC.
+        let before = link.is_none() && name.is_some_and(|name| name == nic.key.name.as_str());
         let leaving = name.is_some_and(|name| {
             let former = view.former.into_iter().flat_map(|former| &former.nics);
             let mut ours = former.filter(|other| other.key.pod == nic.key.pod && other.key.name.as_str() == name);
@@ -143,7 +145,7 @@ fn elsewhere(view: &View<'_>, nic: &Nic, link: Option<&PodLink>, pod: &PodState,
                 other.routes.iter().any(|r| same_spec(r, route)) && !kept
             })
         });
-        (!leaving).then(|| name.map_or_else(|| "several devices".to_owned(), Clone::clone))
+        (!before && !leaving).then(|| name.map_or_else(|| "several devices".to_owned(), Clone::clone))
     })
 }
 

@@ -5,6 +5,9 @@ use podwire_client::Error;
 use super::{connect, node};
 use crate::{exit::Failure, output::Output, state, table::Table, view};
 
+/// Capabilities without which no topology works; the others are missed only by those who ask for what they are for.
+const NEEDED: [&str; 3] = ["veth", "bridge", "mirred"];
+
 /// Looks at everything and says what needs a look.
 pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure> {
     let client = connect(agent).await?;
@@ -14,8 +17,9 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
     }
     let width = Output::width();
     let mut found = Vec::new();
-    let missing = node.capabilities.iter().filter(|capability| !capability.available).count();
-    found.extend(count(missing, "missing capability", "missing capabilities"));
+    let needed = node.capabilities.iter().filter(|capability| NEEDED.contains(&capability.name.as_str()));
+    let missing = needed.filter(|capability| !capability.available).count();
+    found.extend(count(missing, "needed capability missing", "needed capabilities missing"));
     if output.is_table() {
         output.text(&format!("the agent at {agent} answers\n"))?;
         output.text(&format!("{}\n\n{}", node::summary(&node, width), node::capabilities(&node, width)))?;
@@ -27,10 +31,9 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
             let ailing = all.iter().filter(|pod| !pod.problem.is_empty());
             ailing.clone().for_each(|pod| pods.row([named(&pod.namespace, &pod.name), pod.problem.clone()]));
             found.extend(count(ailing.count(), "pod that cannot be plugged", "pods that cannot be plugged"));
-            if output.is_table() && all.len() == 1 {
-                output.text("\n1 pod")?;
-            } else if output.is_table() {
-                output.text(&format!("\n{} pods", all.len()))?;
+            if output.is_table() {
+                output
+                    .text(&format!("\n{}", count(all.len(), "pod", "pods").unwrap_or_else(|| "no pods".to_owned())))?;
             }
         }
         Err(error) => found.push(unanswered("pods", &error, output)),
@@ -62,7 +65,8 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
             }
             found.extend(count(ailing, "topology not READY", "topologies not READY"));
             if output.is_table() {
-                output.text(&format!("{} topologies", all.len()))?;
+                output
+                    .text(&count(all.len(), "topology", "topologies").unwrap_or_else(|| "no topologies".to_owned()))?;
             }
         }
         Err(error) => found.push(unanswered("topologies", &error, output)),

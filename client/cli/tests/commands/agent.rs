@@ -221,7 +221,7 @@ impl NodeService for Kept {
             node_name: "node1".to_owned(),
             kernel: "6.18.0".to_owned(),
             pods: "netns".to_owned(),
-            capabilities: vec![capability("mirred", ""), capability("macvlan", "Operation not supported")],
+            capabilities: vec![capability("mirred", "No such file"), capability("macvlan", "Operation not supported")],
             ..Default::default()
         }))
     }

@@ -1,0 +1,108 @@
+//! A whole desired state at once.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    assign::assign,
+    intent::{Generation, Intent, Ownership},
+    name::TopologyName,
+    spec::TopologySpec,
+    step::Step,
+};
+
+use super::{
+    super::{
+        admission::admit,
+        error::ChangeError,
+        ledger::{Entry, Ledger, Others},
+        record::record,
+        request::{Apply, Fence},
+        view::TopologyView,
+    },
+    Engine,
+};
+
+impl Engine {
+    /// Replaces the whole desired state of a topology.
+    ///
+    /// # Errors
+    ///
+    /// Why not; the topology is then as it was before.
+    pub async fn apply(&self, apply: Apply) -> Result<TopologyView, ChangeError> {
+        let (key, until, token) = (apply.spec.key.clone(), apply.until, self.events().latest());
+        let view = self.undisturbed(key, |engine| async move { engine.apply_in_turn(apply).await }).await?;
+        self.until_ready(view, None, token, until).await
+    }
+
+    /// The steps that `apply` would take, and the topology that it would make. Touches and reserves nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why `apply` would not.
+    pub async fn plan(&self, apply: Apply) -> Result<(Vec<Step>, TopologyView), ChangeError> {
+        let key = apply.spec.key.clone();
+        let _turn = self.0.turns.take(&key).await;
+        let (intent, former) = self.decide_apply(&apply, &self.ledger())?;
+        let intent = Arc::new(intent);
+        let converge = self.prepare(&key, Some(Arc::clone(&intent)), former).await?;
+        converge.refuse_trouble()?;
+        let steps = converge.steps().to_vec();
+        Ok((steps, record(&mut Entry::new(intent), &converge.outcome())))
+    }
+
+    async fn apply_in_turn(&self, apply: Apply) -> Result<TopologyView, ChangeError> {
+        let key = apply.spec.key.clone();
+        let _turn = self.0.turns.take(&key).await;
+        let (intent, former) = {
+            let mut ledger = self.ledger();
+            let (intent, former) = self.decide_apply(&apply, &ledger)?;
+            let intent = Arc::new(intent);
+            ledger.begin(Arc::clone(&intent));
+            (intent, former)
+        };
+        self.commit(intent, former, "apply").await
+    }
+
+    /// What an apply asks for, if it may: the intent with everything chosen, and the one before it.
+    fn decide_apply(&self, apply: &Apply, ledger: &Ledger) -> Result<(Intent, Option<Arc<Intent>>), ChangeError> {
+        let key = &apply.spec.key;
+        if key.name == TopologyName::default() {
+            return Err(ChangeError::DefaultIsForCalls);
+        }
+        let former = ledger.intent(key);
+        if former.as_ref().is_some_and(|former| former.ownership == Ownership::Calls) {
+            return Err(ChangeError::ManagedByCalls(key.clone()));
+        }
+        ledger.check_fence(key, apply.fence)?;
+        let given = apply.fence.generation;
+        if given > Generation(0) && given == ledger.generation(key) {
+            // The same number again: with the same body a repeat, which a change by a single call outlives.
+            return match former {
+                Some(former) if *former.body() == apply.spec => Ok(((*former).clone(), Some(former))),
+                _ => Err(ChangeError::GenerationReused { key: key.clone(), generation: given }),
+            };
+        }
+        let intent = self.choose(apply.spec.clone(), former.as_deref(), apply.fence, Ownership::Apply, ledger)?;
+        Ok((intent, former))
+    }
+
+    /// Chooses what a spec leaves open.
+    pub(super) fn choose(
+        &self,
+        spec: TopologySpec,
+        former: Option<&Intent>,
+        fence: Fence,
+        ownership: Ownership,
+        ledger: &Ledger,
+    ) -> Result<Intent, ChangeError> {
+        admit(&spec, &self.0.config, &self.0.node)?;
+        if former.is_none() && ledger.len() >= self.0.config.max_topologies {
+            let (what, subject) = ("topologies", format!("node {}", self.0.node.name));
+            return Err(ChangeError::Limit { what, subject, limit: self.0.config.max_topologies });
+        }
+        let claims = Others { ledger, key: &spec.key, pods: &*self.0.pods };
+        let assigned = assign(&spec, former, &claims)?;
+        let generation = fence.generation.max(ledger.generation(&spec.key));
+        Ok(Intent { spec, ownership, generation, applied: None, assigned })
+    }
+}

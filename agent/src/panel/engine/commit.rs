@@ -1,0 +1,141 @@
+//! How a decided change becomes true.
+
+use std::{future::Future, sync::Arc, time::SystemTime};
+
+use tokio::task::spawn_blocking;
+use tracing::Instrument;
+
+use crate::{
+    domain::{
+        intent::{Generation, Intent},
+        name::TopologyKey,
+    },
+    store::Record,
+};
+
+use super::{
+    super::{
+        converge::{Converge, Outcome},
+        error::ChangeError,
+        events::EventKind,
+        record::record,
+        view::TopologyView,
+    },
+    Engine, absent, chain,
+};
+
+impl Engine {
+    /// Runs a change in a task of its own: a caller that goes away does not cut it in half.
+    pub(super) async fn undisturbed<T, F>(
+        &self,
+        key: TopologyKey,
+        work: impl FnOnce(Self) -> F,
+    ) -> Result<T, ChangeError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ChangeError>> + Send + 'static,
+    {
+        let engine = self.clone();
+        let work = work(self.clone());
+        let task = async move {
+            let leaving = engine.0.gate.read().await;
+            if *leaving { Err(ChangeError::ShuttingDown) } else { work.await }
+        };
+        tokio::spawn(task.in_current_span()).await.unwrap_or(Err(ChangeError::Bug(key)))
+    }
+
+    /// Makes a decided change true: looks, then works on the kernel while the intent goes to disk. What fails is undone
+    /// by converging to the intent before it.
+    pub(super) async fn commit(
+        &self,
+        intent: Arc<Intent>,
+        former: Option<Arc<Intent>>,
+        cause: &str,
+    ) -> Result<TopologyView, ChangeError> {
+        let key = intent.key().clone();
+        let prepared = self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await;
+        let prepared = prepared.and_then(|prepared| prepared.refuse_trouble().map(|()| prepared));
+        let prepared = prepared.inspect_err(|_| self.ledger().abort(&key))?;
+        let stored = former.as_ref() == Some(&intent);
+        let store = async { if stored { Ok(()) } else { self.put(&key, Record::Live(Arc::clone(&intent))).await } };
+        let work = spawn_blocking(move || prepared.carry_out());
+        let (stored, worked) = tokio::join!(store, work);
+        let worked = worked.unwrap_or(Err(ChangeError::Bug(key.clone())));
+        match stored.and(worked) {
+            Ok(outcome) => {
+                self.ledger().settle(&key);
+                self.0.leases.notify_one();
+                self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key))
+            }
+            Err(error) => Err(self.undo(&key, intent, former, error).await),
+        }
+    }
+
+    /// Converges back to what was before a change that failed.
+    async fn undo(
+        &self,
+        key: &TopologyKey,
+        intent: Arc<Intent>,
+        former: Option<Arc<Intent>>,
+        mut error: ChangeError,
+    ) -> ChangeError {
+        let back = match self.prepare(key, former.clone(), Some(intent)).await {
+            Ok(prepared) => {
+                let work = spawn_blocking(move || prepared.carry_out()).await;
+                work.unwrap_or(Err(ChangeError::Bug(key.clone()))).map(drop)
+            }
+            Err(problem) => Err(problem),
+        };
+        if let (Err(problem), ChangeError::Step { undo, .. }) = (&back, &mut error) {
+            *undo = Some(chain(problem));
+        }
+        let record = match &former {
+            Some(former) => Record::Live(Arc::clone(former)),
+            None => {
+                Record::Deleted { generation: self.ledger().buried(key).unwrap_or_default(), at: SystemTime::now() }
+            }
+        };
+        if let Err(problem) = self.put(key, record).await {
+            tracing::error!(topology = %key, error = %chain(&problem), "the intent before a failed change could not be stored");
+        }
+        self.ledger().abort(key);
+        self.0.retired.notify_one();
+        error
+    }
+
+    pub(super) async fn prepare(
+        &self,
+        key: &TopologyKey,
+        wanted: Option<Arc<Intent>>,
+        former: Option<Arc<Intent>>,
+    ) -> Result<Converge, ChangeError> {
+        let (kernel, pods, key) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
+        let bug = ChangeError::Bug(key.clone());
+        let look = move || Converge::prepare(&key, wanted.as_deref(), former.as_deref(), &*kernel, &*pods);
+        spawn_blocking(look).await.unwrap_or(Err(bug))
+    }
+
+    pub(super) async fn put(&self, key: &TopologyKey, record: Record) -> Result<(), ChangeError> {
+        let (store, key) = (Arc::clone(&self.0.store), key.clone());
+        let bug = ChangeError::Bug(key.clone());
+        let put = move || {
+            let forgotten = matches!(record, Record::Deleted { generation: Generation(0), .. });
+            let stored = if forgotten { store.forget(&key) } else { store.put(&key, &record) };
+            stored.map_err(|source| ChangeError::Store { key, source })
+        };
+        spawn_blocking(put).await.unwrap_or(Err(bug))
+    }
+
+    /// Records what was seen, and tells those who watch where it is news. `None`: the topology is gone.
+    pub(super) fn publish(&self, key: &TopologyKey, outcome: &Outcome, cause: &str) -> Option<TopologyView> {
+        let mut ledger = self.ledger();
+        let entry = ledger.get_mut(key)?;
+        let view = record(entry, outcome);
+        if entry.published.as_ref().is_none_or(|before| !before.shows_the_same(&view)) {
+            let published = Arc::new(view.clone());
+            entry.published = Some(Arc::clone(&published));
+            self.0.events.publish(key.clone(), EventKind::Changed(published), cause);
+        }
+        Some(view)
+    }
+}

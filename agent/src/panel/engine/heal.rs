@@ -1,0 +1,34 @@
+//! What an event sets off.
+
+use tokio::task::spawn_blocking;
+
+use crate::domain::name::TopologyKey;
+
+use super::{super::error::ChangeError, Engine, chain};
+
+impl Engine {
+    /// Brings a topology to its intent as far as that can be: each interface succeeds or fails alone.
+    pub(in crate::panel) async fn heal(&self, key: &TopologyKey, cause: &str) {
+        let leaving = self.0.gate.read().await;
+        if *leaving {
+            return;
+        }
+        let _turn = self.0.turns.take(key).await;
+        self.heal_in_turn(key, cause).await;
+    }
+
+    pub(super) async fn heal_in_turn(&self, key: &TopologyKey, cause: &str) {
+        let Some(intent) = self.ledger().intent(key) else { return };
+        let healed = match self.prepare(key, Some(intent), None).await {
+            Ok(prepared) => {
+                let work = spawn_blocking(move || prepared.carry_out_what_can_be()).await;
+                work.unwrap_or(Err(ChangeError::Bug(key.clone())))
+            }
+            Err(error) => Err(error),
+        };
+        match healed {
+            Ok(outcome) => drop(self.publish(key, &outcome, cause)),
+            Err(error) => tracing::warn!(topology = %key, cause, error = %chain(&error), "healing failed"),
+        }
+    }
+}

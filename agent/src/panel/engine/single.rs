@@ -1,0 +1,96 @@
+//! One element at a time.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    edit::{Edit, edit},
+    intent::Ownership,
+    name::ElementName,
+    spec::TopologySpec,
+};
+
+use super::{
+    super::{admission::edit_error, error::ChangeError, request::Change, view::TopologyView},
+    Engine,
+};
+
+impl Engine {
+    /// Adds, changes or removes one element. `None`: the topology is gone with its last element, or never was.
+    ///
+    /// # Errors
+    ///
+    /// Why not; the topology is then as it was before.
+    pub async fn change(&self, change: Change) -> Result<Option<TopologyView>, ChangeError> {
+        let (key, until, token) = (change.key.clone(), change.until, self.events().latest());
+        let element = element_of(&change.edit).clone();
+        let view = self.undisturbed(key, |engine| async move { engine.change_in_turn(change).await }).await?;
+        match view {
+            Some(view) => self.until_ready(view, Some(element), token, until).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn change_in_turn(&self, change: Change) -> Result<Option<TopologyView>, ChangeError> {
+        let Change { key, edit: wanted, fence, .. } = change;
+        let _turn = self.0.turns.take(&key).await;
+        let decided = {
+            let mut ledger = self.ledger();
+            let former = ledger.intent(&key);
+            let update = matches!(wanted, Edit::UpdateLink { .. } | Edit::UpdateAttachment { .. });
+            let ownership = former.as_ref().map_or(Ownership::Calls, |former| former.ownership);
+            if ownership == Ownership::Apply && !update {
+                return Err(ChangeError::ManagedByApply(key));
+            }
+            ledger.check_fence(&key, fence)?;
+            let before = former.as_ref().map_or_else(|| TopologySpec::empty(key.clone()), |former| former.spec.clone());
+            let changed = edit(&before, &wanted).map_err(|error| edit_error(error, &key))?;
+            let raised = former.as_ref().is_some_and(|former| fence.generation > former.generation);
+            let spec = match (changed, &former) {
+                (Some(spec), _) => spec,
+                (None, Some(former)) if raised => former.spec.clone(),
+                (None, Some(_)) => before,
+                (None, None) => return Ok(None),
+            };
+            if spec.elements() == 0 {
+                None
+            } else {
+                let mut intent = self.choose(spec, former.as_deref(), fence, ownership, &ledger)?;
+                if let (Ownership::Apply, Some(former)) = (ownership, &former) {
+                    intent.applied = Some(Box::new(former.body().clone()));
+                }
+                let intent = Arc::new(intent);
+                ledger.begin(Arc::clone(&intent));
+                Some((intent, former))
+            }
+        };
+        let cause = cause_of(&wanted);
+        match decided {
+            Some((intent, former)) => self.commit(intent, former, &cause).await.map(Some),
+            None => self.delete_in_turn(&key, fence, &cause).await.map(|()| None),
+        }
+    }
+}
+
+fn element_of(edit: &Edit) -> &ElementName {
+    match edit {
+        Edit::CreateBridge(bridge) => &bridge.name,
+        Edit::CreateLink(link) => &link.name,
+        Edit::Attach(attachment) => &attachment.name,
+        Edit::DeleteBridge { name, .. }
+        | Edit::UpdateLink { name, .. }
+        | Edit::DeleteLink(name)
+        | Edit::UpdateAttachment { name, .. }
+        | Edit::Detach(name) => name,
+    }
+}
+
+fn cause_of(edit: &Edit) -> String {
+    let verb = match edit {
+        Edit::CreateBridge(_) | Edit::CreateLink(_) => "create",
+        Edit::Attach(_) => "attach",
+        Edit::UpdateLink { .. } | Edit::UpdateAttachment { .. } => "update",
+        Edit::DeleteBridge { .. } | Edit::DeleteLink(_) => "delete",
+        Edit::Detach(_) => "detach",
+    };
+    format!("{verb} {}", element_of(edit))
+}
