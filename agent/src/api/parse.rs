@@ -8,6 +8,7 @@ mod ipam;
 mod key;
 mod place;
 mod single;
+mod stand_in;
 mod topology;
 
 #[cfg(test)]

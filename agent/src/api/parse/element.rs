@@ -41,9 +41,6 @@ pub(super) fn link(found: &mut Findings, at: Place<'_>, message: v1::Link) -> Op
             },
         );
     let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
-    if mode == Some(LinkMode::Direct) && up == Some(false) {
-        found.add(at.field("up"), "a DIRECT link has no cable to pull: make it STITCHED");
-    }
     let ipam = ipam(found, at.field("ipam"), message.ipam);
     Some(LinkSpec { name: name?, a: a?, b: b?, mode: mode?, up: up?, ipam: ipam? })
 }
@@ -52,7 +49,6 @@ pub(super) fn link(found: &mut Findings, at: Place<'_>, message: v1::Link) -> Op
 pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attachment) -> Option<AttachmentSpec> {
     let name = found.text(at.field("name"), &message.name, "an attachment name");
     let interface = interface(found, at.field("interface"), message.interface);
-    let on_device = matches!(message.target, Some(WireTarget::Device(_)));
     let target = match message.target {
         None => {
             found.add(at.field("bridge"), "either `bridge` or `device` is required");
@@ -63,15 +59,7 @@ pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attac
     };
     let hairpin = toggle(found, at.field("hairpin"), message.hairpin);
     let isolated = toggle(found, at.field("isolated"), message.isolated);
-    for (field, value) in [("hairpin", hairpin), ("isolated", isolated)] {
-        if on_device && matches!(value, Some(Some(_))) {
-            found.add(at.field(field), "only a bridge has it: leave it unspecified on a device");
-        }
-    }
     let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
-    if on_device && up == Some(false) {
-        found.add(at.field("up"), "an attachment to a device has no cable to pull");
-    }
     Some(AttachmentSpec {
         name: name?,
         interface: interface?,

@@ -26,6 +26,18 @@ impl Findings {
         }
     }
 
+    /// Whether anything is wrong.
+    pub(super) fn any(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    /// Adds violations that were found elsewhere.
+    pub(super) fn extend(&mut self, violations: Vec<Violation>) {
+        let room = MOST.saturating_sub(self.violations.len());
+        self.dropped += violations.len().saturating_sub(room);
+        self.violations.extend(violations.into_iter().take(room));
+    }
+
     /// Parses a text that has to be there; `kind` says what it should be, with its article.
     pub(super) fn text<T>(&mut self, at: Place<'_>, text: &str, kind: &str) -> Option<T>
     where
@@ -62,11 +74,11 @@ impl Findings {
         value
     }
 
-    /// Complains where a repeated field is too long; what is beyond `most` is not looked at.
+    /// Complains where a repeated field is too long; nothing of it is then looked at.
     pub(super) fn most<T>(&mut self, at: Place<'_>, items: &mut Vec<T>, most: usize) {
         if items.len() > most {
             self.add(at, format_args!("it has {} elements, {most} are the most", items.len()));
-            items.truncate(most);
+            items.clear();
         }
     }
 

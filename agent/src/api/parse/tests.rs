@@ -246,13 +246,11 @@ fn what_is_too_much_is_refused_without_looking_at_it() {
 }
 
 #[test]
-fn a_device_has_neither_hairpin_nor_isolation_nor_a_cable() {
-    let device = v1::NodeDevice { parent: "eth1".to_owned(), ..v1::NodeDevice::default() };
-    let mut wrong = attachment("one");
-    wrong.target = Some(v1::attachment::Target::Device(device));
-    (wrong.hairpin, wrong.isolated, wrong.up) = (1, 2, 2);
-    let request = Request::new(v1::AttachRequest { attachment: Some(wrong), ..v1::AttachRequest::default() });
-    assert_eq!(paths(attach(request)), ["attachment.hairpin", "attachment.isolated", "attachment.up"]);
+fn elements_that_are_sound_are_judged_beside_those_that_are_not() {
+    let mut stray = attachment("stray");
+    stray.target = Some(v1::attachment::Target::Bridge("nowhere".to_owned()));
+    let topology = v1::Topology { links: vec![link("-")], attachments: vec![stray], ..topology() };
+    assert_eq!(paths(apply(request(topology))), ["links[0].name", "attachments[0].bridge"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tonic::Request;
 use crate::{
     api::{deadline::until, limits::RENEWALS},
     domain::{
-        check::MAX_ELEMENTS,
+        check::{MAX_ELEMENTS, check},
         intent::Generation,
         name::{Namespace, TopologyKey},
         spec::TopologySpec,
@@ -22,6 +22,7 @@ use super::{
     findings::{Findings, Quoted},
     key::{key, key_at, namespace},
     place::Place,
+    stand_in::judgeable,
 };
 
 /// Shortest lease.
@@ -160,6 +161,11 @@ fn topology(message: Option<v1::Topology>) -> Result<(TopologySpec, Generation),
     let attachments: Vec<_> =
         attachments.map(|(i, m)| element::attachment(&mut found, at.item("attachments", i), m)).collect();
     let lease = lease(&mut found, at.field("lease"), message.lease);
+    if found.any()
+        && let Some(judgeable) = judgeable(bridges.clone(), links.clone(), attachments.clone())
+    {
+        found.extend(check(&judgeable));
+    }
     let spec = || {
         Some(TopologySpec {
             key: key?,

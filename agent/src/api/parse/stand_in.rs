@@ -1,0 +1,82 @@
+//! What can be judged of a topology of which not everything parses.
+//!
+//! A request gets all its violations at once: also those between the elements that are sound by themselves.
+
+use crate::domain::{
+    name::{ElementName, PodName, TopologyKey},
+    spec::{
+        AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, LinkMode, LinkSpec, MacvlanMode, PodOwner, Target,
+        TopologySpec,
+    },
+};
+
+/// The spec with a harmless element in the place of each that does not parse, so that the others keep their indexes.
+pub(super) fn judgeable(
+    bridges: Vec<Option<BridgeSpec>>,
+    links: Vec<Option<LinkSpec>>,
+    attachments: Vec<Option<AttachmentSpec>>,
+) -> Option<TopologySpec> {
+    let mut spec = TopologySpec::empty(TopologyKey::default());
+    let unclear = bridges.iter().any(Option::is_none);
+    for (i, bridge) in bridges.into_iter().enumerate() {
+        spec.bridges.push(bridge.or_else(|| stand_in_bridge(i))?);
+    }
+    for (i, link) in links.into_iter().enumerate() {
+        spec.links.push(link.or_else(|| stand_in_link(i))?);
+    }
+    for (i, attachment) in attachments.into_iter().enumerate() {
+        // One whose bridge does not parse cannot be judged either.
+        let sound = attachment.filter(|attachment| match &attachment.target {
+            Target::Bridge(name) => !unclear || spec.bridges.iter().any(|bridge| bridge.name == *name),
+            Target::Device(_) => true,
+        });
+        spec.attachments.push(sound.or_else(|| stand_in_attachment(i))?);
+    }
+    Some(spec)
+}
+
+/// A name that no caller uses.
+fn name(kind: char, i: usize) -> Option<ElementName> {
+    format!("{kind}{}{i}", "z".repeat(50)).parse().ok()
+}
+
+fn interface(kind: char, i: usize) -> Option<InterfaceSpec> {
+    let pod: PodName = name(kind, i)?.as_str().parse().ok()?;
+    Some(InterfaceSpec {
+        owner: PodOwner::Pod(pod),
+        uid: None,
+        name: None,
+        order: 0,
+        mac: None,
+        mtu: None,
+        addresses: Vec::new(),
+        routes: Vec::new(),
+    })
+}
+
+fn stand_in_bridge(i: usize) -> Option<BridgeSpec> {
+    Some(BridgeSpec { name: name('b', i)?, mtu: None, mac: None, ipam: None, hairpin: false, isolated: false })
+}
+
+fn stand_in_link(i: usize) -> Option<LinkSpec> {
+    Some(LinkSpec {
+        name: name('l', i)?,
+        a: interface('x', i)?,
+        b: interface('y', i)?,
+        mode: LinkMode::Stitched,
+        up: true,
+        ipam: None,
+    })
+}
+
+fn stand_in_attachment(i: usize) -> Option<AttachmentSpec> {
+    let device = DeviceSpec { parent: "stand-in".parse().ok()?, mode: MacvlanMode::Bridge, ipam: None };
+    Some(AttachmentSpec {
+        name: name('a', i)?,
+        interface: interface('w', i)?,
+        target: Target::Device(device),
+        hairpin: None,
+        isolated: None,
+        up: true,
+    })
+}
