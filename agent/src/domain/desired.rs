@@ -1,10 +1,9 @@
 //! What the kernel shall look like: the devices that follow from an intent.
 
-use std::collections::BTreeMap;
-
 use ipnetwork::IpNetwork;
 
 use super::{
+    check::segment::{Plug, Segment, plugs},
     if_name::IfName,
     intent::{Intent, NicKey},
     mac::Mac,
@@ -111,9 +110,15 @@ impl Desired {
         Self { key, bridges: Vec::new(), nics: Vec::new() }
     }
 
+    /// Whether nothing at all is desired.
+    pub fn is_nothing(&self) -> bool {
+        self.bridges.is_empty() && self.nics.is_empty()
+    }
+
     /// The NIC of an identity.
     pub fn nic(&self, key: &NicKey) -> Option<&Nic> {
-        self.nics.iter().find(|nic| nic.key == *key)
+        let start = self.nics.partition_point(|nic| nic.key.pod < key.pod);
+        self.nics[start..].iter().take_while(|nic| nic.key.pod == key.pod).find(|nic| nic.key == *key)
     }
 }
 
@@ -122,22 +127,23 @@ pub fn desired(intent: &Intent) -> Desired {
     let spec = &intent.spec;
     let mut bridges: Vec<BridgeDevice> = spec.bridges.iter().map(|b| bridge_device(&spec.key, b)).collect();
     bridges.sort_by(|x, y| x.name.cmp(&y.name));
-    let keys: BTreeMap<&InterfaceId, &NicKey> = intent.assigned.iter().map(|(id, a)| (id, &a.nic)).collect();
-    let mut nics: Vec<Nic> = spec
-        .interfaces()
-        .filter_map(|(id, interface, _)| {
-            let assigned = intent.assigned.get(&id)?;
+    let mut nics: Vec<Nic> = plugs(spec)
+        .into_iter()
+        .enumerate()
+        .filter_map(|(position, plug)| {
+            let assigned = intent.assigned.get(&plug.id)?;
+            let interface = plug.interface;
             Some(Nic {
                 key: assigned.nic.clone(),
                 owner: interface.owner.clone(),
                 uid: interface.uid.clone(),
                 order: interface.order,
                 mac: assigned.mac,
-                mtu: mtu_of(spec, &id, interface),
+                mtu: mtu_of(spec, &plug),
                 addresses: assigned.addresses.clone(),
-                routes: routes_of(spec.ipam_of(&id).map(|(ipam, _)| ipam), interface),
-                wire: wire_of(spec, &id, &keys)?,
-                id,
+                routes: routes_of(plug.ipam, interface),
+                wire: wire_of(intent, &plug, position)?,
+                id: plug.id,
             })
         })
         .collect();
@@ -159,19 +165,12 @@ fn bridge_device(key: &TopologyKey, bridge: &super::spec::BridgeSpec) -> BridgeD
 }
 
 /// The MTU of an interface: its own, else that of its wire.
-fn mtu_of(spec: &TopologySpec, id: &InterfaceId, interface: &InterfaceSpec) -> Option<Mtu> {
-    if let Some(mtu) = interface.mtu {
-        return Some(mtu);
-    }
-    if let Some(link) = spec.links.iter().find(|l| l.name == id.element) {
-        return Some(link.a.mtu.or(link.b.mtu).unwrap_or_default());
-    }
-    match &spec.attachments.iter().find(|a| a.name == id.element)?.target {
-        Target::Bridge(name) => {
-            Some(spec.bridges.iter().find(|b| b.name == *name).and_then(|b| b.mtu).unwrap_or_default())
-        }
-        Target::Device(_) => None,
-    }
+fn mtu_of(spec: &TopologySpec, plug: &Plug<'_>) -> Option<Mtu> {
+    plug.interface.mtu.or_else(|| match plug.segment? {
+        Segment::Link(i) => Some(spec.links[i].a.mtu.or(spec.links[i].b.mtu).unwrap_or_default()),
+        Segment::Bridge(i) => Some(spec.bridges[i].mtu.unwrap_or_default()),
+        Segment::Device(_) => None,
+    })
 }
 
 /// The routes of an interface: its own, then those of the IPAM with the gateway of their family.
@@ -187,34 +186,48 @@ fn routes_of(ipam: Option<&IpamSpec>, interface: &InterfaceSpec) -> Vec<RouteSpe
         if interface.addresses.iter().any(|own| Some(own.ip()) == via) {
             continue;
         }
-        let route = RouteSpec { via, ..route.clone() };
-        if !routes.iter().any(|r| r.destination == route.destination && r.metric == route.metric) {
-            routes.push(route);
+        if !routes.iter().any(|own| route_identity(own) == route_identity(route)) {
+            routes.push(RouteSpec { via, ..route.clone() });
         }
     }
     routes
 }
 
-fn wire_of(spec: &TopologySpec, id: &InterfaceId, keys: &BTreeMap<&InterfaceId, &NicKey>) -> Option<Wire> {
-    if let Some(link) = spec.links.iter().find(|l| l.name == id.element) {
-        let end = if id.end == End::A { End::B } else { End::A };
-        let far = (*keys.get(&InterfaceId { element: id.element.clone(), end })?).clone();
-        return Some(match link.mode {
-            LinkMode::Stitched => Wire::Stitch { far, up: link.up },
-            LinkMode::Direct => Wire::Direct { far },
-        });
+/// What the kernel tells the routes of a pod apart by: destination and metric. IPv6 routes without a metric get
+/// `IP6_RT_PRIO_USER` of include/net/ip6_fib.h.
+pub(super) fn route_identity(route: &RouteSpec) -> (IpNetwork, u32) {
+    const IP6_RT_PRIO_USER: u32 = 1024;
+    match route.destination {
+        IpNetwork::V6(_) if route.metric == 0 => (route.destination, IP6_RT_PRIO_USER),
+        _ => (route.destination, route.metric),
     }
-    let attachment = spec.attachments.iter().find(|a| a.name == id.element)?;
-    Some(match &attachment.target {
-        Target::Device(device) => Wire::Device { parent: device.parent.clone(), mode: device.mode },
-        Target::Bridge(name) => {
-            let bridge = spec.bridges.iter().find(|b| b.name == *name)?;
+}
+
+/// The wire of the interface at this position in `plugs`: links come first, with two of them each.
+fn wire_of(intent: &Intent, plug: &Plug<'_>, position: usize) -> Option<Wire> {
+    let spec = &intent.spec;
+    let attachment = || spec.attachments.get(position - 2 * spec.links.len());
+    Some(match plug.segment? {
+        Segment::Link(i) => {
+            let end = if plug.id.end == End::A { End::B } else { End::A };
+            let far = intent.assigned.get(&InterfaceId { element: plug.id.element.clone(), end })?.nic.clone();
+            match spec.links[i].mode {
+                LinkMode::Stitched => Wire::Stitch { far, up: spec.links[i].up },
+                LinkMode::Direct => Wire::Direct { far },
+            }
+        }
+        Segment::Bridge(i) => {
+            let (bridge, attachment) = (&spec.bridges[i], attachment()?);
             Wire::Bridge {
-                bridge: name.clone(),
+                bridge: bridge.name.clone(),
                 hairpin: attachment.hairpin.unwrap_or(bridge.hairpin),
                 isolated: attachment.isolated.unwrap_or(bridge.isolated),
                 up: attachment.up,
             }
         }
+        Segment::Device(_) => match &attachment()?.target {
+            Target::Device(device) => Wire::Device { parent: device.parent.clone(), mode: device.mode },
+            Target::Bridge(_) => return None,
+        },
     })
 }

@@ -3,18 +3,25 @@
 //! Additions come first and removals last, so that a step that fails undoes only additions. The exception is a NIC
 //! that has to be made anew under a name that is still taken by what it was.
 
+mod address;
 mod birth;
 mod fate;
 mod inside;
+#[cfg(test)]
+mod model;
+mod removal;
+mod route;
+#[cfg(test)]
+mod tests;
 mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     desired::{Desired, Nic},
-    device::{bridge_device_name, port_device_name},
-    intent::NicKey,
-    observed::{Observed, Refusal},
+    device::bridge_device_name,
+    intent::{NicKey, PodKey},
+    observed::{LinkKind, Observed, PodLink, PodState, PodView, Refusal},
     spec::{InterfaceId, RouteSpec},
     step::{NewNic, Step},
 };
@@ -66,48 +73,98 @@ impl Trouble {
 /// Plans a converge. `former` is what was desired before, of which nothing shall stay that `desired` has not;
 /// interfaces in `skip` are left as they are.
 pub fn plan(desired: &Desired, former: Option<&Desired>, observed: &Observed, skip: &BTreeSet<InterfaceId>) -> Plan {
-    let fates = fate::fates(desired, former, observed, skip);
+    let known = Known::new(desired, former, observed, skip);
+    let fates = fate::fates(&known);
+    let view = View::new(known, &fates);
     let mut plan = Plan { pending: fates.pending.clone(), trouble: fates.trouble.clone(), ..Plan::default() };
-    let view = View { desired, former, observed, fates: &fates };
     let insides = inside::insides(&view, &mut plan);
     let steps = &mut plan.steps;
-    let wanted = !(desired.bridges.is_empty() && desired.nics.is_empty());
-    if wanted && observed.panel.is_none() {
+    if !desired.is_nothing() && observed.panel.is_none() {
         steps.push(Step::CreatePanel);
     }
-    steps.extend(fates.removals_first.iter().cloned());
+    removal::first(&view, steps);
     bridges(&view, steps);
     birth::births(&view, steps);
     wires::wires(&view, steps);
     steps.extend(insides.before);
     steps.extend(insides.after);
-    removals(&view, wanted, steps);
+    removal::last(&view, steps);
     plan
+}
+
+/// What is given, with the NICs found by identity.
+struct Known<'a> {
+    desired: &'a Desired,
+    former: Option<&'a Desired>,
+    observed: &'a Observed,
+    skip: &'a BTreeSet<InterfaceId>,
+    nics: BTreeMap<&'a NicKey, &'a Nic>,
+    former_nics: BTreeMap<&'a NicKey, &'a Nic>,
+}
+
+impl<'a> Known<'a> {
+    fn new(
+        desired: &'a Desired,
+        former: Option<&'a Desired>,
+        observed: &'a Observed,
+        skip: &'a BTreeSet<InterfaceId>,
+    ) -> Self {
+        let nics = desired.nics.iter().map(|nic| (&nic.key, nic)).collect();
+        let former_nics = former.into_iter().flat_map(|former| &former.nics).map(|nic| (&nic.key, nic)).collect();
+        Self { desired, former, observed, skip, nics, former_nics }
+    }
+
+    fn pod(&self, key: &PodKey) -> Option<&'a PodState> {
+        match self.observed.pods.get(key)? {
+            PodView::Present(pod) => Some(pod),
+            PodView::Absent(_) | PodView::Refused(_) => None,
+        }
+    }
+
+    /// The device of a pod that has the name of a NIC, whosever it is.
+    fn link(&self, key: &NicKey) -> Option<&'a PodLink> {
+        self.pod(&key.pod)?.links.get(key.name.as_str())
+    }
+
+    /// A NIC that is to be left as it is.
+    fn is_skipped(&self, key: &NicKey) -> bool {
+        !self.skip.is_empty() && self.nics.get(key).is_some_and(|nic| self.skip.contains(&nic.id))
+    }
 }
 
 /// What the parts of a plan look at.
 struct View<'a> {
-    desired: &'a Desired,
-    former: Option<&'a Desired>,
-    observed: &'a Observed,
+    known: Known<'a>,
     fates: &'a Fates<'a>,
+    /// Pod and index of the devices that go before anything is made.
+    doomed: BTreeSet<(&'a PodKey, u32)>,
 }
 
 impl<'a> View<'a> {
+    fn new(known: Known<'a>, fates: &'a Fates<'a>) -> Self {
+        let mut doomed = BTreeSet::new();
+        for (key, fate) in &fates.of {
+            let Fate::Make { removal: Some(_), pod } = fate else { continue };
+            let Some(link) = pod.links.get(key.name.as_str()) else { continue };
+            doomed.insert((&key.pod, link.index));
+            // One end of a pair takes the other one with it.
+            if let LinkKind::Veth { peer: Some((far, index)) } = &link.kind {
+                doomed.insert((far, *index));
+            }
+        }
+        Self { known, fates, doomed }
+    }
+
     /// The NICs that are there or about to be, in creation order.
     fn live(&self) -> impl Iterator<Item = (&'a Nic, &'a Fate<'a>)> {
         let fates = self.fates;
-        self.desired.nics.iter().filter_map(|nic| Some((nic, fates.of.get(&nic.key)?)))
-    }
-
-    fn former_nic(&self, key: &NicKey) -> Option<&'a Nic> {
-        self.former?.nic(key)
+        self.known.desired.nics.iter().filter_map(|nic| Some((nic, fates.of.get(&nic.key)?)))
     }
 }
 
 fn bridges(view: &View<'_>, steps: &mut Vec<Step>) {
-    for bridge in &view.desired.bridges {
-        let panel = view.observed.panel.as_ref();
+    for bridge in &view.known.desired.bridges {
+        let panel = view.known.observed.panel.as_ref();
         match panel.and_then(|panel| panel.bridges.get(&bridge_device_name(&bridge.name))) {
             None => steps.push(Step::CreateBridge(bridge.clone())),
             Some(now) => {
@@ -118,49 +175,4 @@ fn bridges(view: &View<'_>, steps: &mut Vec<Step>) {
             }
         }
     }
-}
-
-/// What is there and shall not be.
-fn removals(view: &View<'_>, wanted: bool, steps: &mut Vec<Step>) {
-    let former_nics = view.former.map(|former| former.nics.as_slice()).unwrap_or_default();
-    if let Some(panel) = &view.observed.panel {
-        let keep: BTreeSet<String> =
-            view.desired.nics.iter().filter(|nic| nic.wire.has_port()).map(|nic| port_device_name(&nic.key)).collect();
-        let known: BTreeMap<String, &NicKey> =
-            former_nics.iter().map(|nic| (port_device_name(&nic.key), &nic.key)).collect();
-        for (device, port) in &panel.ports {
-            let first = steps.iter().any(|s| matches!(s, Step::RemovePort { index, .. } if *index == port.index));
-            if !keep.contains(device) && !first {
-                steps.push(remove_port(device, port.index, known.get(device).copied()));
-            }
-        }
-    }
-    for nic in former_nics {
-        if view.desired.nic(&nic.key).is_none()
-            && let Some(link) = fate::provable(nic, view.observed)
-        {
-            steps.push(Step::RemoveNic(nic.key.clone(), link.index));
-        }
-    }
-    let Some(panel) = &view.observed.panel else { return };
-    if !wanted {
-        steps.push(Step::RemovePanel);
-        return;
-    }
-    let keep: BTreeSet<String> = view.desired.bridges.iter().map(|b| bridge_device_name(&b.name)).collect();
-    for (device, bridge) in panel.bridges.iter().filter(|(device, _)| !keep.contains(*device)) {
-        steps.push(Step::RemoveBridge(device.clone(), bridge.index));
-    }
-    for (index, name) in &panel.strangers {
-        steps.push(Step::RemoveStranger(name.clone(), *index));
-    }
-}
-
-fn remove_port(device: &str, index: u32, nic: Option<&NicKey>) -> Step {
-    let label = nic.map_or_else(|| device.to_owned(), ToString::to_string);
-    Step::RemovePort { label, index, nic: nic.cloned() }
-}
-
-fn new_nic(nic: &Nic) -> NewNic {
-    NewNic { key: nic.key.clone(), mac: nic.mac, mtu: nic.mtu }
 }

@@ -65,15 +65,10 @@ pub enum Step {
     AddRoute(NicKey, RouteSpec),
     /// Wait until the first frame would pass.
     Settle(NicKey),
-    /// Set the altname that says that a NIC is complete, and take older ones away.
-    Mark {
-        /// The NIC.
-        nic: NicKey,
-        /// The altname.
-        altname: String,
-        /// Those of podwire that no longer hold.
-        old: Vec<String>,
-    },
+    /// Set the altname that says that a NIC is complete.
+    Mark(NicKey, String),
+    /// Take such an altname away: it no longer holds, or another NIC of the pod shall have it.
+    Unmark(NicKey, String),
     /// Remove a port and with it the NIC at its other end.
     RemovePort {
         /// The NIC, or the port's device name where the NIC is not known any more.
@@ -129,7 +124,8 @@ impl Step {
             | Self::RemoveRoute(nic, _)
             | Self::AddRoute(nic, _)
             | Self::Settle(nic)
-            | Self::Mark { nic, .. }
+            | Self::Mark(nic, _)
+            | Self::Unmark(nic, _)
             | Self::RemoveNic(nic, _) => Some(nic),
             Self::RemovePort { nic, .. } => nic.as_ref(),
             Self::CreatePanel
@@ -169,7 +165,8 @@ impl Step {
             | Self::RemoveRoute(..)
             | Self::AddRoute(..)
             | Self::Settle(_)
-            | Self::Mark { .. } => "configure",
+            | Self::Mark(..)
+            | Self::Unmark(..) => "configure",
         }
     }
 
@@ -197,7 +194,8 @@ impl Step {
             | Self::RemoveRoute(nic, _)
             | Self::AddRoute(nic, _)
             | Self::Settle(nic)
-            | Self::Mark { nic, .. }
+            | Self::Mark(nic, _)
+            | Self::Unmark(nic, _)
             | Self::RemoveNic(nic, _) => format!("interface {nic}"),
             Self::RemovePort { label, .. } => format!("interface {label}"),
         }
@@ -237,7 +235,8 @@ impl Step {
             Self::RemoveRoute(_, route) => format!("remove route {}", Line(route)),
             Self::AddRoute(_, route) => format!("add route {}", Line(route)),
             Self::Settle(_) => "wait until it forwards".to_owned(),
-            Self::Mark { altname, .. } => format!("altname {altname}"),
+            Self::Mark(_, altname) => format!("altname {altname}"),
+            Self::Unmark(_, altname) => format!("remove altname {altname}"),
             Self::RemovePort { .. } | Self::RemoveNic(..) | Self::RemoveBridge(..) => String::new(),
             Self::RemoveStranger(..) => "nobody asked for it".to_owned(),
         }

@@ -138,12 +138,8 @@ impl<'a> Executor<'a> {
             Step::AddRoute(nic, route) => self.inside(at, nic, |index| inet::add_route(index, route)),
             Step::RemoveRoute(nic, route) => self.outside(at, nic, |index| inet::remove_route(index, route)),
             Step::Settle(nic) => self.settle(at, nic),
-            Step::Mark { nic, altname, old } => {
-                for name in old {
-                    self.outside(at, nic, |index| link::remove_altname(index, name))?;
-                }
-                self.inside(at, nic, |index| link::add_altname(index, altname))
-            }
+            Step::Mark(nic, altname) => self.inside(at, nic, |index| link::add_altname(index, altname)),
+            Step::Unmark(nic, altname) => self.outside(at, nic, |index| link::remove_altname(index, altname)),
             Step::RemovePort { index, .. } => {
                 self.doomed.push(*index);
                 Ok(())

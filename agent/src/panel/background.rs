@@ -1,16 +1,13 @@
 //! What goes on without being asked: pods that come and go, leases that end, panels that are taken down.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 
 use crate::{domain::name::TopologyKey, pods::PodChange};
 
-use super::{
-    engine::{Engine, chain},
-    error::ChangeError,
-};
+use super::{engine::Engine, error::ChangeError};
 
 /// How often topologies that are not READY are tried again without an event.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -79,11 +76,6 @@ async fn expire_leases(engine: Engine) {
 async fn reap(engine: Engine) {
     loop {
         engine.0.retired.notified().await;
-        let kernel = Arc::clone(&engine.0.kernel);
-        match spawn_blocking(move || kernel.reap()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "a retired panel stays for now"),
-            Err(error) => tracing::error!(%error, "taking down panels panicked"),
-        }
+        engine.reap().await;
     }
 }

@@ -8,13 +8,14 @@ mod ready;
 mod single;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Arc, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
-    sync::{Notify, RwLock, watch},
+    sync::{Mutex, Notify, RwLock, watch},
     task::spawn_blocking,
+    time::timeout,
 };
 
 use crate::{
@@ -38,6 +39,9 @@ use super::{
     view::TopologyView,
 };
 
+/// How long retired panels may take when the agent leaves. A bridge takes 32 ms.
+const LAST_REAP: Duration = Duration::from_secs(5);
+
 /// The engine. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Engine(pub(super) Arc<Inner>);
@@ -49,13 +53,15 @@ pub(super) struct Inner {
     pub(super) kernel: Arc<dyn Kernel>,
     pub(super) pods: Arc<dyn Pods>,
     store: Arc<dyn Store>,
-    ledger: Mutex<Ledger>,
+    ledger: std::sync::Mutex<Ledger>,
     turns: Turns,
     events: Events,
     /// Changes hold it for reading; who takes it for writing has waited for all of them. True: the agent is leaving.
     gate: RwLock<bool>,
     /// True: the agent is about to leave, and who waits for READY waits no longer.
     leaving: watch::Sender<bool>,
+    /// Held by who takes down retired panels.
+    reaping: Mutex<()>,
     /// A panel was retired.
     pub(super) retired: Notify,
     /// A lease may end earlier than was thought.
@@ -111,11 +117,12 @@ impl Engine {
             kernel,
             pods,
             store,
-            ledger: Mutex::new(ledger),
+            ledger: std::sync::Mutex::new(ledger),
             turns: Turns::default(),
             events: Events::new(run),
             gate: RwLock::new(false),
             leaving: watch::Sender::new(false),
+            reaping: Mutex::new(()),
             retired: Notify::new(),
             leases: Notify::new(),
         }));
@@ -128,10 +135,25 @@ impl Engine {
         self.0.leaving.send_replace(true);
     }
 
-    /// Takes no more changes, and returns when those under way are done. The wires stay.
+    /// Takes no more changes, and returns when those under way are done and, if it does not take long, retired panels
+    /// are gone. The wires stay.
     pub async fn shutdown(&self) {
         self.leave();
         *self.0.gate.write().await = true;
+        if timeout(LAST_REAP, self.reap()).await.is_err() {
+            tracing::info!("retired panels are left: the next start takes them down");
+        }
+    }
+
+    /// Takes down the panels that were retired. One task at a time: they would only wait for each other's bridges.
+    pub(super) async fn reap(&self) {
+        let _reaping = self.0.reaping.lock().await;
+        let kernel = Arc::clone(&self.0.kernel);
+        match spawn_blocking(move || kernel.reap()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "a retired panel stays for now"),
+            Err(error) => tracing::error!(%error, "taking down panels panicked"),
+        }
     }
 
     /// A topology as it is now.

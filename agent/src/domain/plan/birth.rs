@@ -8,7 +8,7 @@ use crate::domain::{
     step::Step,
 };
 
-use super::{Fate, View, new_nic};
+use super::{Fate, View};
 
 /// Makes NICs pod by pod in order. A DIRECT link makes a NIC in two pods at once: it waits until it is next in both.
 /// Where two such links cross, no order serves both pods, and one of them gets its turn early.
@@ -21,7 +21,7 @@ pub(super) fn births(view: &View<'_>, steps: &mut Vec<Step>) {
     }
     let mut made: BTreeSet<&NicKey> = BTreeSet::new();
     while !queues.is_empty() {
-        let before = made.len();
+        let before = waiting(&queues);
         for pod in queues.keys().copied().collect::<Vec<_>>() {
             while let Some(nic) = queues.get(pod).and_then(|queue| queue.front()).copied() {
                 if !made.contains(&nic.key) && !is_next(nic, &queues) {
@@ -31,13 +31,17 @@ pub(super) fn births(view: &View<'_>, steps: &mut Vec<Step>) {
                 pop(pod, &mut queues);
             }
         }
-        if made.len() == before
+        if waiting(&queues) == before
             && let Some((pod, nic)) = queues.iter().find_map(|(pod, queue)| Some((*pod, *queue.front()?)))
         {
             make(nic, view, &mut made, steps);
             pop(pod, &mut queues);
         }
     }
+}
+
+fn waiting(queues: &BTreeMap<&PodKey, VecDeque<&Nic>>) -> usize {
+    queues.values().map(VecDeque::len).sum()
 }
 
 fn is_next(nic: &Nic, queues: &BTreeMap<&PodKey, VecDeque<&Nic>>) -> bool {
@@ -57,16 +61,18 @@ fn make<'a>(nic: &'a Nic, view: &View<'a>, made: &mut BTreeSet<&'a NicKey>, step
         return;
     }
     match &nic.wire {
-        Wire::Bridge { bridge, .. } => steps.push(Step::CreateVeth(new_nic(nic), Some(bridge.clone()))),
-        Wire::Stitch { .. } => steps.push(Step::CreateVeth(new_nic(nic), None)),
+        Wire::Bridge { bridge, .. } => steps.push(Step::CreateVeth(nic.into(), Some(bridge.clone()))),
+        Wire::Stitch { .. } => steps.push(Step::CreateVeth(nic.into(), None)),
         Wire::Device { parent, mode } => {
-            steps.push(Step::CreateMacvlan { nic: new_nic(nic), parent: parent.clone(), mode: *mode });
+            steps.push(Step::CreateMacvlan { nic: nic.into(), parent: parent.clone(), mode: *mode });
         }
         Wire::Direct { far } => {
-            if let Some(other) = view.desired.nic(far)
+            if let Some(other) = view.known.nics.get(far).copied()
                 && made.insert(&other.key)
             {
-                steps.push(Step::CreateDirect(new_nic(nic), new_nic(other)));
+                // `veth_newlink` of drivers/net/veth.c registers the peer first: within one pod it gets the lower index.
+                let (last, first) = if far.pod == nic.key.pod { (other, nic) } else { (nic, other) };
+                steps.push(Step::CreateDirect(last.into(), first.into()));
             }
         }
     }

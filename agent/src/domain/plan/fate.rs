@@ -1,17 +1,17 @@
 //! What becomes of each NIC: kept, made, or not now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::domain::{
     desired::{Desired, Nic, Wire},
     device::{PANEL_PREFIX, port_device_name},
     intent::NicKey,
-    observed::{LinkKind, Observed, PodLink, PodState, PodView, PortState},
+    observed::{LinkKind, PodLink, PodState, PodView, PortState},
     spec::InterfaceId,
     step::Step,
 };
 
-use super::{Trouble, remove_port};
+use super::{Known, Trouble, removal::remove_port};
 
 /// What becomes of a NIC.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) enum Fate<'a> {
     Make {
         /// Its pod.
         pod: &'a PodState,
+        /// What has its name, or that of its port, until then.
+        removal: Option<Step>,
     },
 }
 
@@ -41,27 +43,17 @@ pub(super) struct Fates<'a> {
     pub pending: BTreeMap<InterfaceId, String>,
     /// Those that cannot be plugged.
     pub trouble: BTreeMap<InterfaceId, Trouble>,
-    /// What has to go before something can be made.
-    pub removals_first: Vec<Step>,
 }
 
-pub(super) fn fates<'a>(
-    desired: &Desired,
-    former: Option<&Desired>,
-    observed: &'a Observed,
-    skip: &BTreeSet<InterfaceId>,
-) -> Fates<'a> {
+pub(super) fn fates<'a>(known: &Known<'a>) -> Fates<'a> {
     let mut fates = Fates::default();
-    for nic in &desired.nics {
-        if skip.contains(&nic.id) {
+    for nic in &known.desired.nics {
+        if known.skip.contains(&nic.id) {
             continue;
         }
-        match judge(nic, former, observed) {
-            Judgement::Fate(fate, removal) => {
+        match judge(nic, known) {
+            Judgement::Fate(fate) => {
                 fates.of.insert(nic.key.clone(), fate);
-                if let Some(step) = removal.filter(|step| !fates.removals_first.contains(step)) {
-                    fates.removals_first.push(step);
-                }
             }
             Judgement::Pending(reason) => {
                 fates.pending.insert(nic.id.clone(), reason);
@@ -71,7 +63,7 @@ pub(super) fn fates<'a>(
             }
         }
     }
-    both_or_neither(desired, &mut fates);
+    both_or_neither(known.desired, &mut fates);
     fates
 }
 
@@ -88,12 +80,13 @@ fn both_or_neither(desired: &Desired, fates: &mut Fates<'_>) {
 }
 
 enum Judgement<'a> {
-    Fate(Fate<'a>, Option<Step>),
+    Fate(Fate<'a>),
     Pending(String),
     Trouble(Trouble),
 }
 
-fn judge<'a>(nic: &Nic, former: Option<&Desired>, observed: &'a Observed) -> Judgement<'a> {
+fn judge<'a>(nic: &Nic, known: &Known<'a>) -> Judgement<'a> {
+    let observed = known.observed;
     let pod = match observed.pods.get(&nic.key.pod) {
         Some(PodView::Present(pod)) => pod,
         Some(PodView::Refused(refusal)) => return Judgement::Trouble(Trouble::Refused(refusal.clone())),
@@ -111,23 +104,22 @@ fn judge<'a>(nic: &Nic, former: Option<&Desired>, observed: &'a Observed) -> Jud
         return Judgement::Pending(format!("waits for {far}, the other end of its DIRECT link: {reason}"));
     }
     let port = observed.panel.as_ref().and_then(|panel| panel.ports.get(&port_device_name(&nic.key)));
-    let link = pod.links.get(nic.key.name.as_str());
-    let behind_port = |link: &PodLink| port.is_some_and(|port| port.nic_index == Some(link.index));
-    if let Some(link) = link {
+    if let Some(link) = pod.links.get(nic.key.name.as_str()) {
+        let behind_port = behind_port(nic, known).is_some();
         let (kept, port) = match &nic.wire {
-            Wire::Bridge { .. } | Wire::Stitch { .. } => (behind_port(link), port),
-            Wire::Direct { .. } | Wire::Device { .. } => (matches_wire(link, nic, observed), None),
+            Wire::Bridge { .. } | Wire::Stitch { .. } => (behind_port, port),
+            Wire::Direct { .. } | Wire::Device { .. } => (matches_wire(link, nic, known), None),
         };
         if kept {
-            return Judgement::Fate(Fate::Keep { port, link, pod }, None);
+            return Judgement::Fate(Fate::Keep { port, link, pod });
         }
-        if !behind_port(link) {
+        if !behind_port {
             // It has the name but is not what this wire makes: ours from another wire, or somebody else's.
-            let before = former.and_then(|former| former.nic(&nic.key)).unwrap_or(nic);
-            return match provable(before, observed) {
+            let before = known.former_nics.get(&nic.key).copied().unwrap_or(nic);
+            return match provable(before, known) {
                 Some(link) => {
-                    let removal = Step::RemoveNic(nic.key.clone(), link.index);
-                    Judgement::Fate(Fate::Make { pod }, Some(removal))
+                    let removal = Some(Step::RemoveNic(nic.key.clone(), link.index));
+                    Judgement::Fate(Fate::Make { pod, removal })
                 }
                 None => Judgement::Trouble(foreign(nic, link)),
             };
@@ -135,7 +127,7 @@ fn judge<'a>(nic: &Nic, former: Option<&Desired>, observed: &'a Observed) -> Jud
     }
     // A port whose other end is gone, renamed, in an old sandbox or wired in another way.
     let removal = port.map(|port| remove_port(&port_device_name(&nic.key), port.index, Some(&nic.key)));
-    Judgement::Fate(Fate::Make { pod }, removal)
+    Judgement::Fate(Fate::Make { pod, removal })
 }
 
 fn foreign(nic: &Nic, link: &PodLink) -> Trouble {
@@ -153,30 +145,34 @@ fn foreign(nic: &Nic, link: &PodLink) -> Trouble {
     }
 }
 
+/// The device of a NIC's name where it is at the other end of the NIC's port.
+pub(super) fn behind_port<'a>(nic: &Nic, known: &Known<'a>) -> Option<&'a PodLink> {
+    let port = known.observed.panel.as_ref()?.ports.get(&port_device_name(&nic.key))?;
+    known.link(&nic.key).filter(|link| port.nic_index == Some(link.index))
+}
+
 /// The device of a NIC without a port, where it is provably ours: in our group, of the kind that its wire makes, with
 /// the far end or parent of that wire, and with its MAC or its mark. Anything less is left alone.
-pub(super) fn provable<'a>(nic: &Nic, observed: &'a Observed) -> Option<&'a PodLink> {
+pub(super) fn provable<'a>(nic: &Nic, known: &Known<'a>) -> Option<&'a PodLink> {
     if nic.wire.has_port() {
         return None;
     }
-    let Some(PodView::Present(pod)) = observed.pods.get(&nic.key.pod) else { return None };
-    let link = pod.links.get(nic.key.name.as_str())?;
+    let link = known.link(&nic.key)?;
     let signed = link.mac == Some(nic.mac) || link.altnames.iter().any(|name| name.starts_with(PANEL_PREFIX));
-    (link.ours && signed && matches_wire(link, nic, observed)).then_some(link)
+    (signed && matches_wire(link, nic, known)).then_some(link)
 }
 
 /// Whether a device without a port is what the wire of a NIC makes.
-fn matches_wire(link: &PodLink, nic: &Nic, observed: &Observed) -> bool {
+pub(super) fn matches_wire(link: &PodLink, nic: &Nic, known: &Known<'_>) -> bool {
     if !link.ours {
         return false;
     }
     match (&nic.wire, &link.kind) {
         (Wire::Direct { far }, LinkKind::Veth { peer: Some((pod, index)) }) => {
-            let Some(PodView::Present(state)) = observed.pods.get(&far.pod) else { return false };
-            *pod == far.pod && state.links.get(far.name.as_str()).is_some_and(|l| l.index == *index && l.ours)
+            *pod == far.pod && known.link(far).is_some_and(|l| l.index == *index && l.ours)
         }
         (Wire::Device { parent, mode }, LinkKind::Macvlan { parent: Some(index), mode: now }) => {
-            observed.devices.get(parent.as_str()).is_some_and(|(i, _)| i == index) && *now == Some(*mode)
+            known.observed.devices.get(parent.as_str()).is_some_and(|(i, _)| i == index) && *now == Some(*mode)
         }
         _ => false,
     }

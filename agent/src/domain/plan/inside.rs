@@ -1,187 +1,152 @@
 //! What is inside a pod: state, addresses, routes, and the mark that says that a NIC is complete.
 
-use std::net::IpAddr;
-
 use crate::domain::{
     desired::{Nic, Wire},
     device::{PANEL_PREFIX, mark},
-    observed::{PodLink, PodRoute, PodState, PodView},
-    spec::RouteSpec,
+    if_name::IfName,
+    intent::NicKey,
+    mtu::Mtu,
+    observed::{PodLink, PodState},
     step::Step,
 };
 
-use super::{Fate, Plan, Trouble, View, wires::port_up};
+use super::{
+    Fate, Plan, View,
+    address::{Addresses, addresses},
+    route::Routes,
+    wires::port_up,
+};
 
 /// Steps inside pods.
 #[derive(Debug, Default)]
 pub(super) struct Insides {
-    /// Addresses and routes that go: they may be in the way of others.
+    /// Marks, addresses and routes that go: they may be in the way of others.
     pub before: Vec<Step>,
     /// Everything else.
     pub after: Vec<Step>,
 }
 
+/// A NIC that is there or about to be.
+pub(super) struct Live<'a> {
+    pub nic: &'a Nic,
+    /// `None`: it is made.
+    pub link: Option<&'a PodLink>,
+    pub pod: &'a PodState,
+    pub addresses: Addresses,
+}
+
 pub(super) fn insides(view: &View<'_>, plan: &mut Plan) -> Insides {
+    let live: Vec<Live<'_>> = view.live().map(|(nic, fate)| live(view, nic, fate)).collect();
     let mut insides = Insides::default();
-    let mut marks = Vec::new();
-    leaving(view, &mut insides.before);
-    for (nic, fate) in view.live() {
-        let (link, pod) = match fate {
-            Fate::Keep { link, pod, .. } => (Some(*link), *pod),
-            Fate::Make { pod } => (None, *pod),
-        };
-        outdated(view, nic, link, pod, &mut insides.before);
-        device(view, nic, link, &mut insides.after);
-        addresses(nic, link, &mut insides.after);
-        routes(view, nic, link, pod, plan, &mut insides.after);
-        settle_and_mark(view, nic, fate, &mut marks);
+    for live in &live {
+        unmark(view, live, &mut insides.before);
     }
-    insides.after.extend(marks);
+    let routes = Routes::new(view, &live, &mut insides.before);
+    for Live { nic, addresses, .. } in &live {
+        insides.before.extend(addresses.remove.iter().map(|a| Step::RemoveAddress(nic.key.clone(), *a)));
+    }
+    for live in &live {
+        device(view, live, &mut insides.after);
+        insides.after.extend(live.addresses.add.iter().map(|a| Step::AddAddress(live.nic.key.clone(), *a)));
+        routes.add(view, live, plan, &mut insides.after);
+    }
+    for live in &live {
+        settle_and_mark(view, live, &mut insides.after);
+    }
     insides
 }
 
-/// State, MAC and MTU. A pod may set its own interface down, or make it part of a bond that gives it another MAC:
-/// after its birth that is the pod's affair.
-fn device(view: &View<'_>, nic: &Nic, link: Option<&PodLink>, steps: &mut Vec<Step>) {
-    let complete = link.is_some_and(|link| link.altnames.contains(&mark(&view.desired.key, &nic.id)));
+fn live<'a>(view: &View<'a>, nic: &'a Nic, fate: &Fate<'a>) -> Live<'a> {
+    let (link, pod) = match fate {
+        Fate::Keep { link, pod, .. } => (Some(*link), *pod),
+        Fate::Make { pod, .. } => (None, *pod),
+    };
+    Live { nic, link, pod, addresses: addresses(view, nic, link) }
+}
+
+/// Whether a NIC that is there is up after the plan. A pod may set its own interface down: after its birth that is the
+/// pod's affair, before that it is brought up.
+pub(super) fn will_be_up(view: &View<'_>, nic: &Nic, link: &PodLink) -> bool {
+    link.up || !is_complete(view, nic, link)
+}
+
+fn is_complete(view: &View<'_>, nic: &Nic, link: &PodLink) -> bool {
+    link.altnames.contains(&mark(&view.known.desired.key, &nic.id))
+}
+
+/// State, MAC and MTU. A pod may make its interface part of a bond, which gives it another MAC and MTU.
+fn device(view: &View<'_>, live: &Live<'_>, steps: &mut Vec<Step>) {
+    let Live { nic, link, .. } = live;
     if let Some(link) = link.filter(|link| !link.enslaved) {
         if link.mac != Some(nic.mac) {
             steps.push(Step::SetMac(nic.key.clone(), nic.mac));
         }
-        if let Some(mtu) = nic.mtu.filter(|mtu| mtu.bytes() != link.mtu) {
+        if let Some(mtu) = mtu(view, nic).filter(|mtu| mtu.bytes() != link.mtu) {
             steps.push(Step::SetMtu(nic.key.clone(), mtu));
         }
     }
-    if !complete && !link.is_some_and(|link| link.up) {
+    if link.is_none_or(|link| !link.up && will_be_up(view, nic, link)) {
         steps.push(Step::BringUp(nic.key.clone()));
     }
 }
 
-fn addresses(nic: &Nic, link: Option<&PodLink>, steps: &mut Vec<Step>) {
-    for address in &nic.addresses {
-        if !link.is_some_and(|link| link.addresses.contains(address)) {
-            steps.push(Step::AddAddress(nic.key.clone(), *address));
+/// The MTU of a NIC. One that gives none has that of its parent, also after it had one of its own.
+fn mtu(view: &View<'_>, nic: &Nic) -> Option<Mtu> {
+    nic.mtu.or_else(|| match &nic.wire {
+        Wire::Device { parent, .. } => {
+            let (_, mtu) = view.known.observed.devices.get(parent.as_str())?;
+            Mtu::try_from(*mtu).ok()
         }
-    }
-}
-
-/// What was desired before, is there, and is not desired any more. What the pod added by itself stays.
-fn outdated(view: &View<'_>, nic: &Nic, link: Option<&PodLink>, pod: &PodState, steps: &mut Vec<Step>) {
-    let (Some(link), Some(former)) = (link, view.former_nic(&nic.key)) else { return };
-    for route in &former.routes {
-        if !nic.routes.contains(route) && on_device(pod, link.index, route).is_some_and(|now| now.via == route.via) {
-            steps.push(Step::RemoveRoute(nic.key.clone(), route.clone()));
-        }
-    }
-    for address in &former.addresses {
-        if !nic.addresses.contains(address) && link.addresses.contains(address) {
-            steps.push(Step::RemoveAddress(nic.key.clone(), *address));
-        }
-    }
-}
-
-/// Routes of NICs that go, where a NIC that stays wants the same one: NICs are removed last, which is too late.
-fn leaving(view: &View<'_>, steps: &mut Vec<Step>) {
-    let former = view.former.into_iter().flat_map(|former| &former.nics);
-    for gone in former.filter(|gone| view.desired.nic(&gone.key).is_none()) {
-        let Some(PodView::Present(pod)) = view.observed.pods.get(&gone.key.pod) else { continue };
-        let Some(link) = pod.links.get(gone.key.name.as_str()) else { continue };
-        for route in &gone.routes {
-            let mut heirs = view.desired.nics.iter().filter(|nic| nic.key.pod == gone.key.pod);
-            let wanted = heirs.any(|nic| nic.routes.iter().any(|other| same_spec(other, route)));
-            if wanted && on_device(pod, link.index, route).is_some_and(|now| now.via == route.via) {
-                steps.push(Step::RemoveRoute(gone.key.clone(), route.clone()));
-            }
-        }
-    }
-}
-
-fn routes(view: &View<'_>, nic: &Nic, link: Option<&PodLink>, pod: &PodState, plan: &mut Plan, steps: &mut Vec<Step>) {
-    for route in &nic.routes {
-        match link.and_then(|link| on_device(pod, link.index, route)) {
-            Some(now) if now.via == route.via => continue,
-            Some(now) => {
-                let old = RouteSpec { via: now.via, ..route.clone() };
-                steps.push(Step::RemoveRoute(nic.key.clone(), old));
-            }
-            None => {}
-        }
-        match elsewhere(view, nic, link, pod, route) {
-            None => steps.push(Step::AddRoute(nic.key.clone(), route.clone())),
-            Some(_) if route.unless_present => {
-                plan.skipped_routes.entry(nic.id.clone()).or_default().push(route.clone());
-            }
-            Some(device) => {
-                let message = format!(
-                    "the pod has a route {} with metric {} on `{device}`: it is not replaced; choose another metric \
-                     or set `unless_present`",
-                    route.destination,
-                    metric(route),
-                );
-                plan.trouble.insert(nic.id.clone(), Trouble::InTheWay { reason: "FOREIGN_ROUTE", message });
-            }
-        }
-    }
-}
-
-/// The route of this destination and metric on this device.
-fn on_device<'a>(pod: &'a PodState, index: u32, route: &RouteSpec) -> Option<&'a PodRoute> {
-    pod.routes.iter().find(|now| now.device == Some(index) && same(now, route))
-}
-
-/// The name of another device of the pod that has a route of this destination and metric, unless that one is ours and
-/// about to lose it.
-fn elsewhere(view: &View<'_>, nic: &Nic, link: Option<&PodLink>, pod: &PodState, route: &RouteSpec) -> Option<String> {
-    let mut others = pod.routes.iter().filter(|now| same(now, route) && now.device != link.map(|l| l.index));
-    others.find_map(|now| {
-        let name = now.device.and_then(|index| pod.links.iter().find(|(_, l)| l.index == index)).map(|(name, _)| name);
-        // The device that had this name and is removed to make room for the NIC.
-        let before = link.is_none() && name.is_some_and(|name| name == nic.key.name.as_str());
-        let leaving = name.is_some_and(|name| {
-            let former = view.former.into_iter().flat_map(|former| &former.nics);
-            let mut ours = former.filter(|other| other.key.pod == nic.key.pod && other.key.name.as_str() == name);
-            ours.any(|other| {
-                let kept = view.desired.nic(&other.key).is_some_and(|n| n.routes.iter().any(|r| same_spec(r, route)));
-                other.routes.iter().any(|r| same_spec(r, route)) && !kept
-            })
-        });
-        (!before && !leaving).then(|| name.map_or_else(|| "several devices".to_owned(), Clone::clone))
+        Wire::Bridge { .. } | Wire::Stitch { .. } | Wire::Direct { .. } => None,
     })
 }
 
-fn same(now: &PodRoute, route: &RouteSpec) -> bool {
-    now.destination == route.destination && now.metric == metric(route)
-}
-
-fn same_spec(a: &RouteSpec, b: &RouteSpec) -> bool {
-    a.destination == b.destination && metric(a) == metric(b)
-}
-
-/// The metric that the kernel gives: `IP6_RT_PRIO_USER` of include/uapi/linux/ipv6_route.h for IPv6 routes without one.
-fn metric(route: &RouteSpec) -> u32 {
-    match route.destination.ip() {
-        IpAddr::V6(_) if route.metric == 0 => 1024,
-        _ => route.metric,
-    }
-}
-
-fn settle_and_mark(view: &View<'_>, nic: &Nic, fate: &Fate<'_>, marks: &mut Vec<Step>) {
-    let altname = mark(&view.desired.key, &nic.id);
-    let up = port_up(view, nic);
-    let (link, forwards) = match fate {
-        Fate::Make { .. } => (None, !up),
-        Fate::Keep { link, port, .. } => {
-            // A NIC that its pod has set down does not forward, and that is the pod's affair.
-            (Some(*link), !up || !link.up || port.is_none_or(|port| port.forwarding && port.up))
+/// Takes away marks that no longer hold, and the wanted one from the device of the pod that has it still: names are
+/// unique in a pod, and NICs are removed last.
+fn unmark(view: &View<'_>, live: &Live<'_>, steps: &mut Vec<Step>) {
+    let Live { nic, link, pod, .. } = live;
+    let altname = mark(&view.known.desired.key, &nic.id);
+    for old in link.iter().flat_map(|link| &link.altnames) {
+        if old.starts_with(PANEL_PREFIX) && *old != altname {
+            steps.push(Step::Unmark(nic.key.clone(), old.clone()));
         }
-    };
-    if !forwards && !matches!(nic.wire, Wire::Device { .. }) {
-        marks.push(Step::Settle(nic.key.clone()));
     }
-    let names = link.map(|link| link.altnames.as_slice()).unwrap_or_default();
-    let old: Vec<String> =
-        names.iter().filter(|name| name.starts_with(PANEL_PREFIX) && **name != altname).cloned().collect();
-    if !names.contains(&altname) || !old.is_empty() {
-        marks.push(Step::Mark { nic: nic.key.clone(), altname, old });
+    let holder = pod.links.iter().find(|(_, link)| link.altnames.contains(&altname));
+    let Some((name, holder)) = holder.filter(|(_, holder)| holder.ours) else { return };
+    let Ok(name) = name.parse::<IfName>() else { return };
+    let key = NicKey { pod: nic.key.pod.clone(), name };
+    // A NIC that stays gives its old marks away by itself, a doomed one is gone by then.
+    if key != nic.key && !view.fates.of.contains_key(&key) && !view.doomed.contains(&(&nic.key.pod, holder.index)) {
+        steps.push(Step::Unmark(key, altname));
+    }
+}
+
+fn settle_and_mark(view: &View<'_>, live: &Live<'_>, steps: &mut Vec<Step>) {
+    let Live { nic, link, .. } = live;
+    if !forwards(view, nic) {
+        steps.push(Step::Settle(nic.key.clone()));
+    }
+    if !link.is_some_and(|link| is_complete(view, nic, link)) {
+        steps.push(Step::Mark(nic.key.clone(), mark(&view.known.desired.key, &nic.id)));
+    }
+}
+
+/// Whether the first frame passes already, or cannot pass whatever is waited for: the cable is pulled, or the pod has
+/// set its NIC down, which is its own affair.
+fn forwards(view: &View<'_>, nic: &Nic) -> bool {
+    let up = |key: &NicKey| match view.fates.of.get(key) {
+        Some(Fate::Keep { link, .. }) => view.known.nics.get(key).is_some_and(|nic| will_be_up(view, nic, link)),
+        Some(Fate::Make { .. }) => true,
+        None => false,
+    };
+    let fate = view.fates.of.get(&nic.key);
+    match (&nic.wire, fate) {
+        (Wire::Device { .. }, _) | (_, None) => true,
+        (Wire::Direct { far }, Some(Fate::Keep { link, .. })) => link.operational || !up(&nic.key) || !up(far),
+        (Wire::Direct { .. }, Some(Fate::Make { .. })) => false,
+        (Wire::Bridge { .. } | Wire::Stitch { .. }, Some(Fate::Make { .. })) => !port_up(view, nic),
+        (Wire::Bridge { .. } | Wire::Stitch { .. }, Some(Fate::Keep { port, .. })) => {
+            !port_up(view, nic) || !up(&nic.key) || port.is_none_or(|port| port.forwarding && port.up)
+        }
     }
 }

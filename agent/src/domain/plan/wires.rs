@@ -2,14 +2,14 @@
 
 use crate::domain::{
     desired::{Nic, Wire},
-    device::{bridge_device_name, mark},
+    device::bridge_device_name,
     intent::NicKey,
     name::ElementName,
     observed::{BridgePort, PortState, Redirect},
     step::Step,
 };
 
-use super::{Fate, View};
+use super::{Fate, View, inside};
 
 /// Link-local group frames that a bridge port passes: all but 01:80:c2:00:00:01 (PAUSE), which the kernel never lets
 /// through. `BR_GROUPFWD_RESTRICTED` of net/bridge/br_private.h does not bind single ports.
@@ -61,7 +61,7 @@ fn plug(
     if port.redirect != Redirect::Nowhere {
         steps.push(Step::Unstitch(nic.key.clone()));
     }
-    let panel = view.observed.panel.as_ref();
+    let panel = view.known.observed.panel.as_ref();
     let index = panel.and_then(|panel| panel.bridges.get(&bridge_device_name(bridge))).map(|b| b.index);
     let elsewhere = index.is_none() || port.master != index;
     if elsewhere {
@@ -98,11 +98,8 @@ pub(super) fn port_up(view: &View<'_>, nic: &Nic) -> bool {
             *up && match view.fates.of.get(far) {
                 Some(Fate::Make { .. }) => true,
                 Some(Fate::Keep { link, .. }) => {
-                    let complete = view
-                        .desired
-                        .nic(far)
-                        .is_some_and(|other| link.altnames.contains(&mark(&view.desired.key, &other.id)));
-                    link.up || !complete
+                    let other = view.known.nics.get(far);
+                    other.is_some_and(|other| inside::will_be_up(view, other, link))
                 }
                 None => false,
             }
