@@ -13,7 +13,10 @@ mod request;
 mod turns;
 pub mod view;
 
-pub use crate::{kernel::Capability, pods::Pod};
+pub use crate::{
+    kernel::{Capability, KernelError},
+    pods::Pod,
+};
 pub use engine::Engine;
 pub use error::ChangeError;
 pub use events::{Event, EventKind, Events, ResumeError, ResumeToken};

@@ -194,7 +194,7 @@ fn routes_of(ipam: Option<&IpamSpec>, interface: &InterfaceSpec) -> Vec<RouteSpe
 }
 
 /// What the kernel tells the routes of a pod apart by: destination and metric. IPv6 routes without a metric get
-/// `IP6_RT_PRIO_USER` of include/net/ip6_fib.h.
+/// `IP6_RT_PRIO_USER` of include/uapi/linux/ipv6_route.h.
 pub(super) fn route_identity(route: &RouteSpec) -> (IpNetwork, u32) {
     const IP6_RT_PRIO_USER: u32 = 1024;
     match route.destination {

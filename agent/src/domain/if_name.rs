@@ -40,14 +40,23 @@ impl FromStr for IfName {
         if RESERVED.contains(&text) {
             return Err(NameError::Reserved);
         }
-        // The kernel's isspace() counts 0xa0 as white space and sees bytes: non-ASCII text is refused as a whole.
-        match text.char_indices().find(|(_, c)| !c.is_ascii_graphic() || matches!(c, '/' | ':' | '%')) {
+        match text.char_indices().find(|(_, c)| is_bent(*c)) {
             None => Ok(Self(text.to_owned())),
-            Some((at, character)) => {
-                Err(NameError::Character { character, at, allowed: "printable ASCII without white space, /, : and %" })
-            }
+            Some((at, character)) => Err(NameError::Character {
+                character,
+                at,
+                allowed: "characters other than white space, controls, `/`, `:` and `%`",
+            }),
         }
     }
+}
+
+/// Whether the kernel refuses a character or gives it a meaning. It sees bytes, and its isspace() counts 0xa0 as white
+/// space, which also stands inside of longer characters.
+fn is_bent(character: char) -> bool {
+    let mut bytes = [0; 4];
+    let mut has_nbsp = || character.encode_utf8(&mut bytes).bytes().any(|byte| byte == 0xa0);
+    matches!(character, '/' | ':' | '%') || character.is_whitespace() || character.is_control() || has_nbsp()
 }
 
 impl fmt::Display for IfName {
@@ -62,10 +71,11 @@ mod tests {
 
     #[test]
     fn names_that_the_kernel_would_bend_are_refused() {
-        for good in ["eth0", "net1", "a", "ge-0.0.1", "fifteen-bytes-x"] {
+        for good in ["eth0", "net1", "a", "ge-0.0.1", "fifteen-bytes-x", "ä", "äöüäöüä1"] {
             assert!(good.parse::<IfName>().is_ok(), "{good}");
         }
-        for bad in ["", "br%d", "sixteen-bytes-xy", "a/b", "a:b", "a b", "a\tb", ".", "..", "lo", "all", "ä"] {
+        for bad in ["", "br%d", "sixteen-bytes-xy", "a/b", "a:b", "a b", "a\tb", ".", "..", "lo", "all", "à", "\u{a0}"]
+        {
             assert!(bad.parse::<IfName>().is_err(), "{bad}");
         }
     }

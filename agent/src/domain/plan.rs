@@ -23,7 +23,7 @@ use super::{
     intent::{NicKey, PodKey},
     observed::{LinkKind, Observed, PodLink, PodState, PodView, Refusal},
     spec::{InterfaceId, RouteSpec},
-    step::{NewNic, Step},
+    step::Step,
 };
 use fate::{Fate, Fates};
 

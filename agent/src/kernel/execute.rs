@@ -51,8 +51,8 @@ pub(super) struct Executor<'a> {
     nics: BTreeMap<NicKey, u32>,
     door: Door,
     jobs: Vec<Job>,
-    /// Ports that wait for being removed together, with the step of the last.
-    doomed: Vec<u32>,
+    /// Ports that wait for being removed together, with their steps.
+    doomed: Vec<(usize, u32)>,
 }
 
 type Outcome = Result<(), StepFailed>;
@@ -72,11 +72,11 @@ impl<'a> Executor<'a> {
     pub(super) fn run(mut self, steps: &[Step]) -> Outcome {
         for (at, step) in steps.iter().enumerate() {
             if !matches!(step, Step::RemovePort { .. }) {
-                self.bury(at)?;
+                self.bury()?;
             }
             self.step(at, step)?;
         }
-        self.bury(steps.len().saturating_sub(1))?;
+        self.bury()?;
         self.flush()
     }
 
@@ -141,7 +141,7 @@ impl<'a> Executor<'a> {
             Step::Mark(nic, altname) => self.inside(at, nic, |index| link::add_altname(index, altname)),
             Step::Unmark(nic, altname) => self.outside(at, nic, |index| link::remove_altname(index, altname)),
             Step::RemovePort { index, .. } => {
-                self.doomed.push(*index);
+                self.doomed.push((at, *index));
                 Ok(())
             }
             Step::RemoveNic(nic, index) => self.forgive(at, &Door::Pod(nic.pod.clone()), link::remove(*index)),
@@ -178,17 +178,18 @@ impl<'a> Executor<'a> {
     }
 
     /// Removes the ports that wait for it, all in one message where there are several.
-    fn bury(&mut self, at: usize) -> Outcome {
-        match std::mem::take(&mut self.doomed).as_slice() {
-            [] => Ok(()),
-            [index] => self.forgive(at, &Door::Panel, link::remove(*index)),
-            indexes => {
-                for index in indexes {
-                    self.forgive(at, &Door::Panel, link::set_group(*index, link::DOOMED_GROUP))?;
+    fn bury(&mut self) -> Outcome {
+        let doomed = std::mem::take(&mut self.doomed);
+        match doomed.as_slice() {
+            [] => return Ok(()),
+            [(at, index)] => self.forgive(*at, &Door::Panel, link::remove(*index))?,
+            [.., (last, _)] => {
+                for (at, index) in &doomed {
+                    self.forgive(*at, &Door::Panel, link::set_group(*index, link::DOOMED_GROUP))?;
                 }
-                self.forgive(at, &Door::Panel, link::remove_group(link::DOOMED_GROUP))
+                self.forgive(*last, &Door::Panel, link::remove_group(link::DOOMED_GROUP))?;
             }
-        }?;
+        }
         self.flush()
     }
 

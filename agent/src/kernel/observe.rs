@@ -135,12 +135,8 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
 
 fn port(socket: &mut RouteSocket, device: &Device, homes: &[i32]) -> Result<PortState, KernelError> {
     let home = device.peer_nsid.is_some_and(|id| homes.contains(&id));
-    // Filters are asked for where a stitch may be: a bridge takes frames before any filter of its port would matter.
-    let redirect = if device.master.is_some() {
-        Redirect::Nowhere
-    } else {
-        stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages)
-    };
+    // Of bridge ports too: tc sees frames before the bridge does.
+    let redirect = stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages);
     Ok(PortState {
         index: device.index,
         mtu: device.mtu,

@@ -1,4 +1,7 @@
 //! Bridges, links and attachments.
+//!
+//! What is wrong is noted; an element of which at least the name and the ends are sound is returned nevertheless, with
+//! the wrong parts left out, so that it can be judged beside the others.
 
 use podwire_proto::v1::{self, attachment::Target as WireTarget};
 
@@ -19,9 +22,9 @@ pub(super) fn bridge(found: &mut Findings, at: Place<'_>, message: v1::Bridge) -
     let ipam = ipam(found, at.field("ipam"), message.ipam);
     Some(BridgeSpec {
         name: name?,
-        mtu: mtu?,
-        mac: mac?,
-        ipam: ipam?,
+        mtu: mtu.flatten(),
+        mac: mac.flatten(),
+        ipam: ipam.flatten(),
         hairpin: message.hairpin,
         isolated: message.isolated,
     })
@@ -42,7 +45,14 @@ pub(super) fn link(found: &mut Findings, at: Place<'_>, message: v1::Link) -> Op
         );
     let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
     let ipam = ipam(found, at.field("ipam"), message.ipam);
-    Some(LinkSpec { name: name?, a: a?, b: b?, mode: mode?, up: up?, ipam: ipam? })
+    Some(LinkSpec {
+        name: name?,
+        a: a?,
+        b: b?,
+        mode: mode.unwrap_or(LinkMode::Stitched),
+        up: up.unwrap_or(true),
+        ipam: ipam.flatten(),
+    })
 }
 
 /// An attachment.
@@ -64,9 +74,9 @@ pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attac
         name: name?,
         interface: interface?,
         target: target?,
-        hairpin: hairpin?,
-        isolated: isolated?,
-        up: up?,
+        hairpin: hairpin.flatten(),
+        isolated: isolated.flatten(),
+        up: up.unwrap_or(true),
     })
 }
 
@@ -79,7 +89,7 @@ fn device(found: &mut Findings, at: Place<'_>, message: v1::NodeDevice) -> Optio
         v1::MacvlanMode::Vepa => MacvlanMode::Vepa,
     });
     let ipam = ipam(found, at.field("ipam"), message.ipam);
-    Some(DeviceSpec { parent: parent?, mode: mode?, ipam: ipam? })
+    Some(DeviceSpec { parent: parent?, mode: mode.unwrap_or(MacvlanMode::Bridge), ipam: ipam.flatten() })
 }
 
 /// A switch. `Some(None)`: the default of its field.

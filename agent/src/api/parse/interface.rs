@@ -43,13 +43,13 @@ pub(super) fn interface(found: &mut Findings, at: Place<'_>, message: Option<v1:
     let routes = routes(found, at, message.routes);
     Some(InterfaceSpec {
         owner: owner?,
-        uid: uid?,
-        name: name?,
-        order: order?,
-        mac: mac?,
-        mtu: mtu?,
-        addresses: addresses.into_iter().collect::<Option<_>>()?,
-        routes: routes?,
+        uid: uid.flatten(),
+        name: name.flatten(),
+        order: order.unwrap_or_default(),
+        mac: mac.flatten(),
+        mtu: mtu.flatten(),
+        addresses: addresses.into_iter().collect::<Option<_>>().unwrap_or_default(),
+        routes: routes.unwrap_or_default(),
     })
 }
 

@@ -17,7 +17,6 @@ pub(super) fn judgeable(
     attachments: Vec<Option<AttachmentSpec>>,
 ) -> Option<TopologySpec> {
     let mut spec = TopologySpec::empty(TopologyKey::default());
-    let unclear = bridges.iter().any(Option::is_none);
     for (i, bridge) in bridges.into_iter().enumerate() {
         spec.bridges.push(bridge.or_else(|| stand_in_bridge(i))?);
     }
@@ -25,12 +24,7 @@ pub(super) fn judgeable(
         spec.links.push(link.or_else(|| stand_in_link(i))?);
     }
     for (i, attachment) in attachments.into_iter().enumerate() {
-        // One whose bridge does not parse cannot be judged either.
-        let sound = attachment.filter(|attachment| match &attachment.target {
-            Target::Bridge(name) => !unclear || spec.bridges.iter().any(|bridge| bridge.name == *name),
-            Target::Device(_) => true,
-        });
-        spec.attachments.push(sound.or_else(|| stand_in_attachment(i))?);
+        spec.attachments.push(attachment.or_else(|| stand_in_attachment(i))?);
     }
     Some(spec)
 }

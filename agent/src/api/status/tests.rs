@@ -9,7 +9,7 @@ use crate::{
         name::TopologyKey,
         spec::{End, InterfaceId},
     },
-    kernel::KernelError,
+    panel::KernelError,
 };
 
 /// Bytes of the headers that carry a status, as HTTP/2 counts them: 32 for each.

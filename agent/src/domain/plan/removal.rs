@@ -83,9 +83,8 @@ fn ports(view: &View<'_>, panel: &Panel, steps: &mut Vec<Step>) {
     let mut keep: BTreeSet<String> = stays.map(|nic| port_device_name(&nic.key)).collect();
     // Those that were in the way have gone already.
     keep.extend(known.desired.bridges.iter().map(|bridge| bridge_device_name(&bridge.name)));
-    keep.extend(view.live().filter_map(|(nic, fate)| {
-        matches!(fate, Fate::Make { removal: Some(Step::RemovePort { .. }), .. }).then(|| port_device_name(&nic.key))
-    }));
+    let replaced = view.live().filter(|(_, fate)| matches!(fate, Fate::Make { removal: Some(_), .. }));
+    keep.extend(replaced.map(|(nic, _)| port_device_name(&nic.key)));
     let all = known.former_nics.keys().chain(known.nics.keys());
     let labels: BTreeMap<String, &NicKey> = all.map(|key| (port_device_name(key), *key)).collect();
     for (device, port) in panel.ports.iter().filter(|(device, _)| !keep.contains(*device)) {

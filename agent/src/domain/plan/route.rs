@@ -54,7 +54,7 @@ impl<'a> Routes<'a> {
 
     /// Routes of NICs that are removed last, where a NIC that stays wants the same ones.
     fn of_leaving(&mut self, view: &View<'a>, steps: &mut Vec<Step>) {
-        for (key, _) in &view.known.former_nics {
+        for key in view.known.former_nics.keys() {
             let Some(pod) = view.known.pod(&key.pod) else { continue };
             let Some(link) = removal::leaving(view, key) else { continue };
             if view.doomed.contains(&(&key.pod, link.index)) {
@@ -87,8 +87,7 @@ impl<'a> Routes<'a> {
 
     fn remove(&mut self, key: &'a NicKey, link: &PodLink, now: &PodRoute, steps: &mut Vec<Step>) {
         self.removed.insert((&key.pod, link.index, identity(now)));
-        let route =
-            RouteSpec { destination: now.destination, via: now.via, metric: now.metric, unless_present: false };
+        let route = RouteSpec { destination: now.destination, via: now.via, metric: now.metric, unless_present: false };
         steps.push(Step::RemoveRoute(key.clone(), route));
     }
 
@@ -100,7 +99,8 @@ impl<'a> Routes<'a> {
         let mut routes: Vec<&RouteSpec> = nic.routes.iter().collect();
         routes.sort_by_key(|route| route.via.is_some());
         for route in routes {
-            if nic.addresses.iter().any(|address| connected(address) == route_identity(route)) && route.via.is_none() {
+            // It comes with its address, and the kernel refuses it a second time.
+            if route.via.is_none() && live.addresses.add.iter().any(|a| connected(a) == route_identity(route)) {
                 continue;
             }
             match self.elsewhere(view, live, route) {
@@ -172,7 +172,7 @@ fn identity(now: &PodRoute) -> Identity {
     (now.destination, now.metric)
 }
 
-/// The route that comes with an address: metric 0 for IPv4, `IP6_RT_PRIO_ADDRCONF` of include/net/ip6_fib.h for IPv6.
+/// The route that comes with an address: metric 0 for IPv4, `IP6_RT_PRIO_ADDRCONF` (256) for IPv6.
 fn connected(address: &IpNetwork) -> Identity {
     let network = IpNetwork::new(address.network(), address.prefix()).unwrap_or(*address);
     (network, if address.is_ipv4() { 0 } else { 256 })

@@ -20,9 +20,8 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
     for (nic, fate) in view.live() {
         let port = match fate {
             Fate::Keep { port: Some(port), .. } => Some(*port),
-            Fate::Keep { port: None, .. } => continue,
             Fate::Make { .. } if nic.wire.has_port() => None,
-            Fate::Make { .. } => continue,
+            Fate::Keep { port: None, .. } | Fate::Make { .. } => continue,
         };
         match &nic.wire {
             Wire::Bridge { bridge, hairpin, isolated, .. } => {

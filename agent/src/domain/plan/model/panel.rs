@@ -1,0 +1,169 @@
+//! The panel of the model.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    desired::BridgeDevice,
+    device::bridge_device_name,
+    intent::PodKey,
+    mac::Mac,
+    observed::{BridgePort, BridgeState, Panel, PortState, Redirect},
+};
+
+use super::{Peer, Refused};
+
+/// Options of a port that has just become one.
+pub(in crate::domain::plan) const NEW_PORT: BridgePort =
+    BridgePort { hairpin: false, isolated: false, group_fwd_mask: 0 };
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::domain::plan) enum PanelKind {
+    Bridge { options_ok: bool },
+    Port,
+    Stranger,
+}
+
+#[derive(Debug, Clone)]
+pub(in crate::domain::plan) struct PanelDevice {
+    pub name: String,
+    pub kind: PanelKind,
+    pub mac: Option<Mac>,
+    pub mtu: u32,
+    pub up: bool,
+    pub master: Option<u32>,
+    pub options: BridgePort,
+    /// What tc does, which comes before the bridge: a look does not see it on bridge ports.
+    pub filter: Redirect,
+    pub peer: Peer,
+}
+
+impl PanelDevice {
+    pub(super) fn port(name: String, mtu: u32, master: Option<u32>, pod: &PodKey, nic: u32) -> Self {
+        let peer = Peer::Pod(pod.clone(), nic);
+        Self { mtu, master, peer, kind: PanelKind::Port, ..Self::stranger(name) }
+    }
+
+    pub(in crate::domain::plan) fn stranger(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            kind: PanelKind::Stranger,
+            mac: None,
+            mtu: 1500,
+            up: false,
+            master: None,
+            options: NEW_PORT,
+            filter: Redirect::Nowhere,
+            peer: Peer::Old,
+        }
+    }
+
+    pub(super) fn kind_name(&self) -> &'static str {
+        match self.kind {
+            PanelKind::Bridge { .. } => "bridge",
+            PanelKind::Port => "port",
+            PanelKind::Stranger => "stranger",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(in crate::domain::plan) struct PanelNamespace {
+    pub devices: BTreeMap<u32, PanelDevice>,
+    pub(super) next: u32,
+}
+
+impl Default for PanelNamespace {
+    fn default() -> Self {
+        Self { devices: BTreeMap::new(), next: 2 }
+    }
+}
+
+impl PanelNamespace {
+    pub(in crate::domain::plan) fn insert(&mut self, device: PanelDevice) {
+        self.devices.insert(self.next, device);
+        self.next += 1;
+    }
+
+    pub(super) fn is_free(&self, name: &str) -> Result<(), Refused> {
+        if self.devices.values().any(|device| device.name == name) { Err(format!("EEXIST: {name}")) } else { Ok(()) }
+    }
+
+    pub(super) fn create_bridge(&mut self, bridge: &BridgeDevice) -> Result<(), Refused> {
+        let name = bridge_device_name(&bridge.name);
+        self.is_free(&name)?;
+        self.insert(PanelDevice {
+            kind: PanelKind::Bridge { options_ok: true },
+            mac: Some(bridge.mac),
+            mtu: bridge.mtu.bytes(),
+            up: true,
+            ..PanelDevice::stranger(name)
+        });
+        Ok(())
+    }
+
+    pub(super) fn configure_bridge(&mut self, bridge: &BridgeDevice) -> Result<(), Refused> {
+        let index = self.bridge(&bridge_device_name(&bridge.name))?;
+        let device = self.devices.get_mut(&index).ok_or("ENODEV")?;
+        (device.mac, device.mtu, device.up) = (Some(bridge.mac), bridge.mtu.bytes(), true);
+        device.kind = PanelKind::Bridge { options_ok: true };
+        Ok(())
+    }
+
+    fn index_of(&self, name: &str, wanted: impl Fn(&PanelKind) -> bool) -> Result<u32, Refused> {
+        let found = self.devices.iter().find(|(_, device)| device.name == name && wanted(&device.kind));
+        found.map(|(index, _)| *index).ok_or_else(|| format!("ENODEV: {name} in the panel"))
+    }
+
+    pub(super) fn bridge(&self, name: &str) -> Result<u32, Refused> {
+        self.index_of(name, |kind| matches!(kind, PanelKind::Bridge { .. }))
+    }
+
+    pub(in crate::domain::plan) fn port_index(&self, name: &str) -> Result<u32, Refused> {
+        self.index_of(name, |kind| *kind == PanelKind::Port)
+    }
+
+    pub(super) fn port_mut(&mut self, index: u32) -> Option<&mut PanelDevice> {
+        self.devices.get_mut(&index)
+    }
+
+    /// A bridge lets go of its ports; a redirect to a device that is gone drops everything.
+    pub(super) fn remove(&mut self, index: u32) -> Option<PanelDevice> {
+        let gone = self.devices.remove(&index)?;
+        for device in self.devices.values_mut() {
+            if device.master == Some(index) {
+                (device.master, device.options) = (None, NEW_PORT);
+            }
+            if device.filter == Redirect::To(index) {
+                device.filter = Redirect::To(0);
+            }
+        }
+        Some(gone)
+    }
+}
+
+pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwarding: bool) {
+    let name = device.name.clone();
+    match device.kind {
+        PanelKind::Bridge { options_ok } => {
+            let state = BridgeState { index, mac: device.mac, mtu: device.mtu, up: device.up, options_ok };
+            seen.bridges.insert(name, state);
+        }
+        PanelKind::Stranger => seen.strangers.push((index, name)),
+        PanelKind::Port => {
+            let state = PortState {
+                index,
+                mtu: device.mtu,
+                up: device.up,
+                master: device.master,
+                bridge_port: device.master.map(|_| device.options),
+                forwarding,
+                nic_index: match device.peer {
+                    Peer::Pod(_, nic) => Some(nic),
+                    Peer::Panel(_) | Peer::Old => None,
+                },
+                redirect: if device.master.is_some() { Redirect::Nowhere } else { device.filter },
+            };
+            seen.ports.insert(name, state);
+        }
+    }
+}

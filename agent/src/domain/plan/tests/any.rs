@@ -1,0 +1,243 @@
+//! Sound intents of one topology, from few names, so that wires change and things move from one NIC to another.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use proptest::prelude::*;
+
+use super::super::model::Model;
+use crate::domain::{
+    assign::{Claims, assign},
+    check::{
+        check,
+        sample::{self, any_spec},
+    },
+    desired::{Desired, desired, route_identity},
+    if_name::IfName,
+    intent::{Generation, Intent, NicKey, Ownership, PodKey},
+    mac::Mac,
+    name::{Namespace, TopologyKey},
+    spec::{
+        AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, LinkMode, LinkSpec, MacvlanMode, PodOwner, RouteSpec,
+        Target, TopologySpec,
+    },
+};
+
+const PODS: [&str; 3] = ["bb1", "bb2", "a-pod-with-a-long-name"];
+const NAMES: [&str; 3] = ["net2", "net10", "net1"];
+const BRIDGES: [&str; 2] = ["lan1", "a-bridge-with-a-long-name"];
+
+/// Nobody else has anything.
+struct Alone;
+
+impl Claims for Alone {
+    fn nic_owner(&self, _: &NicKey) -> Option<TopologyKey> {
+        None
+    }
+
+    fn address_owner(&self, _: &IfName, _: IpAddr) -> Option<TopologyKey> {
+        None
+    }
+
+    fn pod_key(&self, _: &Namespace, owner: &PodOwner) -> PodKey {
+        PodKey::new(owner.to_string())
+    }
+}
+
+/// What follows from a spec.
+pub(super) fn wanted(spec: &TopologySpec) -> Desired {
+    let assigned = assign(spec, None, &Alone).unwrap();
+    let spec = spec.clone();
+    desired(&Intent { spec, ownership: Ownership::Apply, generation: Generation(0), applied: None, assigned })
+}
+
+/// How a NIC is wired.
+#[derive(Debug, Clone)]
+enum Plugged {
+    Nowhere,
+    Bridge(usize),
+    Device(&'static str, MacvlanMode),
+    Link(LinkMode),
+}
+
+fn any_wire() -> impl Strategy<Value = Plugged> {
+    let mode = prop_oneof![Just(MacvlanMode::Bridge), Just(MacvlanMode::Private)];
+    let parent = prop_oneof![8 => Just("eth0"), 4 => Just("eth1"), 1 => Just("eth9")];
+    prop_oneof![
+        2 => Just(Plugged::Nowhere),
+        3 => (0..BRIDGES.len()).prop_map(Plugged::Bridge),
+        2 => (parent, mode).prop_map(|(parent, mode)| Plugged::Device(parent, mode)),
+        4 => Just(Plugged::Link(LinkMode::Stitched)),
+        3 => Just(Plugged::Link(LinkMode::Direct)),
+    ]
+}
+
+/// Addresses and routes of the NIC of this number, with gateways that its addresses reach.
+fn any_inside(slot: usize) -> impl Strategy<Value = (Vec<String>, Vec<RouteSpec>)> {
+    let addresses = vec![
+        format!("10.{slot}.0.1/24"),
+        format!("10.{slot}.0.2/24"),
+        format!("10.{slot}.0.3/24"),
+        format!("10.{slot}.1.1/25"),
+        format!("10.200.{slot}.1/24"),
+        format!("fd00:{slot}::1/64"),
+        format!("fd00:{slot}::2/64"),
+    ];
+    let routes = prop::collection::vec((0usize..6, 0u32..2, any::<bool>()), 0..4);
+    let any = (prop::sample::subsequence(addresses, 0..4).prop_shuffle(), any::<bool>(), routes);
+    any.prop_map(move |(mut addresses, longer, routes)| {
+        if longer && addresses.iter().all(|a| a.starts_with("10.")) {
+            addresses.push(format!("fd00:{slot}::1/80"));
+        }
+        let has = |start: &str| addresses.iter().any(|address| address.starts_with(start));
+        let route = |(kind, metric, unless_present)| {
+            let route = match kind {
+                0 if has(&format!("10.{slot}.0")) => sample::route("10.240.0.0/24", &format!("10.{slot}.0.9")),
+                1 if has(&format!("10.{slot}.1")) => sample::route("10.241.0.0/24", &format!("10.{slot}.1.9")),
+                2 if has("fd00") => sample::route("fd02::/64", &format!("fd00:{slot}::9")),
+                3 => sample::route("10.240.0.0/24", ""),
+                4 => sample::route("fd02::/64", ""),
+                5 if has(&format!("10.{slot}.0")) => sample::route("0.0.0.0/0", &format!("10.{slot}.0.9")),
+                _ => return RouteSpec { metric, ..sample::route(&format!("10.242.{slot}.0/24"), "") },
+            };
+            let unless_present = unless_present || kind == 5;
+            RouteSpec { metric, unless_present, ..route }
+        };
+        let near = format!("10.242.{slot}.0/24");
+        let mut routes: Vec<RouteSpec> = routes.into_iter().map(route).collect();
+        if routes.iter().any(|route| route.destination.to_string() == near) {
+            // Reachable by a route that stands after it.
+            routes.insert(0, sample::route(&format!("10.243.{slot}.0/24"), &format!("10.242.{slot}.9")));
+        }
+        let mut seen = BTreeSet::new();
+        routes.retain(|route| seen.insert(route_identity(route)));
+        (addresses, routes)
+    })
+}
+
+fn any_interface(slot: usize) -> impl Strategy<Value = InterfaceSpec> {
+    let mac = prop::option::weighted(0.3, 0..3u8);
+    (0u16..2, mac, any_inside(slot)).prop_map(move |(order, mac, (addresses, routes))| InterfaceSpec {
+        order,
+        mac: mac.map(|n| Mac::new([2, 0, 0, 0, u8::try_from(slot).unwrap(), n]).unwrap()),
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        routes,
+        ..sample::interface(PODS[slot / NAMES.len()], NAMES[slot % NAMES.len()])
+    })
+}
+
+fn any_bridges() -> impl Strategy<Value = Vec<BridgeSpec>> {
+    let bridge = |name: &'static str| {
+        let mtu = prop::option::of(prop_oneof![Just(1400u32), Just(9000)]);
+        (mtu, prop::option::of(0u8..2), any::<[bool; 2]>()).prop_map(move |(mtu, mac, [hairpin, isolated])| {
+            BridgeSpec {
+                mtu: mtu.map(|mtu| mtu.try_into().unwrap()),
+                mac: mac.map(|n| Mac::new([2, 1, 0, 0, 0, n]).unwrap()),
+                hairpin,
+                isolated,
+                ..sample::bridge(name, None)
+            }
+        })
+    };
+    BRIDGES.map(bridge).to_vec()
+}
+
+type Slot = (Plugged, InterfaceSpec, bool, Option<bool>, Option<u32>);
+
+fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -> TopologySpec {
+    let mut spec = sample::topology();
+    let mut open: BTreeMap<bool, (InterfaceSpec, bool, Option<u32>)> = BTreeMap::new();
+    let count = slots.len();
+    for (n, (wire, interface, up, option, mtu)) in slots.into_iter().enumerate() {
+        // Elements change their NICs with the shift, and so do marks.
+        let name = format!("plug{}", (n + shift) % count);
+        let mtu = mtu.map(|mtu| mtu.try_into().unwrap());
+        match wire {
+            Plugged::Nowhere => {}
+            Plugged::Bridge(b) => spec.attachments.push(AttachmentSpec {
+                hairpin: option,
+                isolated: option,
+                up,
+                ..sample::plugged(&name, BRIDGES[b], interface)
+            }),
+            Plugged::Device(parent, mode) => {
+                let device = DeviceSpec { parent: parent.parse().unwrap(), mode, ipam: None };
+                let interface = InterfaceSpec { mtu, ..interface };
+                let target = Target::Device(device);
+                spec.attachments.push(AttachmentSpec { target, ..sample::on_device(&name, interface, None) });
+            }
+            Plugged::Link(mode) => {
+                let direct = mode == LinkMode::Direct;
+                let Some((far, up, _)) = open.remove(&direct) else {
+                    open.insert(direct, (interface, up || direct, None));
+                    continue;
+                };
+                let a = InterfaceSpec { mtu, ..far };
+                spec.links.push(LinkSpec { mode, up, ..sample::link(&name, a, interface) });
+            }
+        }
+    }
+    let used = |bridge: &BridgeSpec| {
+        spec.attachments.iter().any(|plug| matches!(&plug.target, Target::Bridge(name) if *name == bridge.name))
+    };
+    spec.bridges = bridges.into_iter().filter(|bridge| spare || used(bridge)).collect();
+    spec
+}
+
+/// A sound spec of at most nine NICs.
+fn any_sound() -> impl Strategy<Value = TopologySpec> {
+    let slot = |n: usize| {
+        let mtu = prop::option::weighted(0.3, prop_oneof![Just(1400u32), Just(1300)]);
+        (any_wire(), any_interface(n), prop::bool::weighted(0.8), prop::option::of(any::<bool>()), mtu)
+    };
+    let slots: Vec<_> = (0..PODS.len() * NAMES.len()).map(slot).collect();
+    (any_bridges(), slots.prop_shuffle(), 0usize..3, any::<bool>())
+        .prop_map(|(bridges, slots, shift, spare)| spec(bridges, slots, shift, spare))
+        .prop_filter("sound", |spec| check(spec).is_empty())
+}
+
+/// Any spec that `check` lets through, in our pods, and without what only the kernel can judge: gateways that nothing
+/// reaches, routes that come with another NIC's address, MTUs above that of the parent.
+fn any_checked() -> impl Strategy<Value = TopologySpec> {
+    any_spec()
+        .prop_map(|mut spec| {
+            let plugs = spec.attachments.iter_mut().map(|plug| {
+                plug.interface.mtu = None;
+                &mut plug.interface
+            });
+            for interface in spec.links.iter_mut().flat_map(|link| [&mut link.a, &mut link.b]).chain(plugs) {
+                let last = interface.owner.to_string().bytes().last().unwrap();
+                interface.owner = PodOwner::Pod(PODS[usize::from(last) % PODS.len()].parse().unwrap());
+                interface.routes.clear();
+            }
+            let of_bridges = spec.bridges.iter_mut().map(|bridge| &mut bridge.ipam);
+            for ipam in of_bridges.chain(spec.links.iter_mut().map(|link| &mut link.ipam)).flatten() {
+                ipam.routes.clear();
+            }
+            for plug in &mut spec.attachments {
+                if let Target::Device(DeviceSpec { ipam: Some(ipam), .. }) = &mut plug.target {
+                    ipam.routes.clear();
+                }
+            }
+            spec
+        })
+        .prop_filter("sound", |spec| check(spec).is_empty() && assign(spec, None, &Alone).is_ok())
+}
+
+/// What is wanted of a topology.
+pub(super) fn any_wanted() -> impl Strategy<Value = Desired> {
+    prop_oneof![6 => any_sound().boxed(), 1 => any_checked().boxed()].prop_map(|spec| wanted(&spec))
+}
+
+/// A node with the pods of `any_wanted`, most of which are there.
+pub(super) fn any_node() -> impl Strategy<Value = Model> {
+    prop::collection::vec(prop::bool::weighted(0.9), PODS.len())
+        .prop_map(|present| Model::new(PODS.iter().map(|name| PodKey::new(*name)).zip(present)))
+}
+
+/// A node where all pods are there.
+pub(super) fn full_node() -> Model {
+    Model::new(PODS.iter().map(|name| (PodKey::new(*name), true)))
+}
