@@ -3,7 +3,7 @@
 mod listener;
 mod unix_socket;
 
-use std::time::Duration;
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use tokio::{
     task::{JoinError, JoinHandle, JoinSet},
@@ -38,6 +38,17 @@ pub enum RunError {
         #[source]
         source: ListenError,
     },
+    /// A directory of the settings cannot be made.
+    #[error("bad value `{}` of {setting}: the directory cannot be made", .path.display())]
+    Directory {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The engine does not start.
     #[error("the engine does not start")]
     Engine(#[source] Box<ChangeError>),
@@ -67,6 +78,9 @@ pub struct Running {
 /// Bad settings, an address that is taken, an engine that does not start.
 pub async fn run(config: Config) -> Result<Running, RunError> {
     config.check()?;
+    for (setting, path) in [("--netns-dir", &config.netns_dir), ("--state-dir", &config.state_dir)] {
+        fs::create_dir_all(path).map_err(|source| RunError::Directory { setting, path: path.clone(), source })?;
+    }
     // The sockets come first: their locks keep a second agent away from the state and the kernel.
     let mut listeners = Vec::new();
     for endpoint in &config.listen {

@@ -13,8 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use podwire_client::{
-    Attachment, Bridge, Client, Interface, Link, Renewal, Topology, Watch, WatchRequest,
-    interfaces,
+    Attachment, Bridge, Client, Interface, Link, Renewal, Topology, Watch, WatchRequest, interfaces,
     v1::{self, RenewResult, interface::Owner, renew_leases_response::Item},
 };
 
@@ -47,9 +46,7 @@ async fn choose() -> anyhow::Result<(String, Client)> {
         let (node, target) = argument.split_once('=').context(USAGE)?;
         match look(target).await {
             Ok((client, there)) => {
-                let here = there
-                    .iter()
-                    .any(|t| (&*t.namespace, &*t.name) == (NAMESPACE, LESSON));
+                let here = there.iter().any(|t| (&*t.namespace, &*t.name) == (NAMESPACE, LESSON));
                 println!("{node}: {} topologies, lesson here: {here}", there.len());
                 nodes.push(((!here, there.len()), node.to_owned(), client));
             }

@@ -17,14 +17,8 @@ pub struct Attachment {
 impl Attachment {
     /// By its name within the topology. It needs an owner (`.pod()`) and a target (`.bridge()` or `.device()`).
     pub fn new(name: impl Into<String>) -> Self {
-        let message = v1::Attachment {
-            name: name.into(),
-            ..Default::default()
-        };
-        Self {
-            message,
-            interface: Interface::default(),
-        }
+        let message = v1::Attachment { name: name.into(), ..Default::default() };
+        Self { message, interface: Interface::default() }
     }
 
     /// This interface, in place of all that was said of it before.
@@ -117,12 +111,7 @@ impl Attachment {
 }
 
 impl From<Attachment> for v1::Attachment {
-    fn from(
-        Attachment {
-            mut message,
-            interface,
-        }: Attachment,
-    ) -> Self {
+    fn from(Attachment { mut message, interface }: Attachment) -> Self {
         message.interface = Some(interface.into());
         message
     }
@@ -138,13 +127,7 @@ pub struct Device {
 impl Device {
     /// By its name on the node. The agent must have been told to share it.
     pub fn macvlan(parent: impl Into<String>) -> Self {
-        Self {
-            message: v1::NodeDevice {
-                parent: parent.into(),
-                ..Default::default()
-            },
-            ipam: None,
-        }
+        Self { message: v1::NodeDevice { parent: parent.into(), ..Default::default() }, ipam: None }
     }
 
     /// How macvlan interfaces of one parent see each other. Default: directly.

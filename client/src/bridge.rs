@@ -16,13 +16,7 @@ pub struct Bridge {
 impl Bridge {
     /// By its name within the topology.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            message: v1::Bridge {
-                name: name.into(),
-                ..Default::default()
-            },
-            ipam: None,
-        }
+        Self { message: v1::Bridge { name: name.into(), ..Default::default() }, ipam: None }
     }
 
     /// Hand out addresses of this subnet: `"10.0.0.0/24"` or a [`Subnet`]. Repeatable, one for each family.

@@ -57,9 +57,7 @@ macro_rules! change {
             }
 
             async fn send(self, client: &Client) -> Result<$answer> {
-                let $response = client
-                    .answer(client.$stub().$method(client.request(self)))
-                    .await?;
+                let $response = client.answer(client.$stub().$method(client.request(self))).await?;
                 $result
             }
         }

@@ -30,10 +30,7 @@ pub struct Change<R> {
 
 impl<R> Change<R> {
     pub(crate) fn new(client: &Client, request: R) -> Self {
-        Self {
-            client: client.clone(),
-            request,
-        }
+        Self { client: client.clone(), request }
     }
 
     /// Time that this call has, instead of the client's.
@@ -105,8 +102,6 @@ impl<R: ChangeRequest> IntoFuture for Change<R> {
 
 impl<R: fmt::Debug> fmt::Debug for Change<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Change")
-            .field("request", &self.request)
-            .finish_non_exhaustive()
+        f.debug_struct("Change").field("request", &self.request).finish_non_exhaustive()
     }
 }

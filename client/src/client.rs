@@ -11,10 +11,9 @@ use crate::{
     target::Target,
     transport::Transport,
     v1::{
-        attachment_service_client::AttachmentServiceClient,
-        bridge_service_client::BridgeServiceClient, link_service_client::LinkServiceClient,
-        netns_service_client::NetnsServiceClient, node_service_client::NodeServiceClient,
-        topology_service_client::TopologyServiceClient,
+        attachment_service_client::AttachmentServiceClient, bridge_service_client::BridgeServiceClient,
+        link_service_client::LinkServiceClient, netns_service_client::NetnsServiceClient,
+        node_service_client::NodeServiceClient, topology_service_client::TopologyServiceClient,
     },
 };
 
@@ -64,18 +63,12 @@ impl Client {
 
     /// Settings other than the default ones.
     pub fn builder() -> ClientBuilder {
-        ClientBuilder {
-            deadline: DEFAULT_DEADLINE,
-            connect_timeout: CONNECT_TIMEOUT,
-        }
+        ClientBuilder { deadline: DEFAULT_DEADLINE, connect_timeout: CONNECT_TIMEOUT }
     }
 
     /// The same connection with another deadline for each call.
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self {
-            transport: self.transport.clone(),
-            deadline: deadline.min(LONGEST),
-        }
+        Self { transport: self.transport.clone(), deadline: deadline.min(LONGEST) }
     }
 
     /// Time that each call has.
@@ -113,10 +106,7 @@ impl ClientBuilder {
         ConnectError: From<T::Error>,
     {
         let transport = Transport::connect(target.try_into()?, self.connect_timeout).await?;
-        Ok(Client {
-            transport,
-            deadline: self.deadline,
-        })
+        Ok(Client { transport, deadline: self.deadline })
     }
 }
 
@@ -126,8 +116,7 @@ macro_rules! stub {
         pub(crate) fn $name(&self) -> $stub<Transport> {
             // Any authority serves: the connection is made already.
             let origin = Uri::from_static("http://podwire");
-            $stub::with_origin(self.transport.clone(), origin)
-                .max_decoding_message_size(LARGEST_ANSWER)
+            $stub::with_origin(self.transport.clone(), origin).max_decoding_message_size(LARGEST_ANSWER)
         }
     };
 }
@@ -148,10 +137,7 @@ impl Client {
     }
 
     /// What the call answers before the deadline and [`GRACE`] have passed.
-    pub(crate) async fn answer<A>(
-        &self,
-        call: impl Future<Output = Result<Response<A>, Status>>,
-    ) -> Result<A, Error> {
+    pub(crate) async fn answer<A>(&self, call: impl Future<Output = Result<Response<A>, Status>>) -> Result<A, Error> {
         match tokio::time::timeout(self.deadline + GRACE, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(Error::from_call(status, self.target(), self.deadline)),

@@ -63,9 +63,7 @@ pub enum ConnectError {
         seen: io::Error,
     },
     /// What listens there does not speak HTTP/2.
-    #[error(
-        "what listens at {target} does not speak gRPC: {seen}\nhint: is it the agent's address, and without TLS?"
-    )]
+    #[error("what listens at {target} does not speak gRPC: {seen}\nhint: is it the agent's address, and without TLS?")]
     Handshake {
         /// Where.
         target: Target,
@@ -127,11 +125,6 @@ mod tests {
         let target: Result<Target, _> = "tcp://node-1:7411".parse();
         let seen = io::Error::new(io::ErrorKind::HostUnreachable, "no route to host");
         let text = ConnectError::from_io(target.unwrap_or_default(), seen).to_string();
-        assert!(
-            text.starts_with(
-                "cannot reach the agent at tcp://node-1:7411: no route to host\nhint: "
-            ),
-            "{text}"
-        );
+        assert!(text.starts_with("cannot reach the agent at tcp://node-1:7411: no route to host\nhint: "), "{text}");
     }
 }

@@ -39,22 +39,14 @@ impl Error {
     pub(crate) fn no_answer(target: &Target, deadline: Duration) -> Self {
         let message = format!("the agent at {target} did not answer within {deadline:?}");
         let hint = "the change may have been made all the same: repeat the call, repeats are free";
-        What {
-            hint: Some(hint.to_owned()),
-            ..What::new(Code::DeadlineExceeded, message)
-        }
-        .into()
+        What { hint: Some(hint.to_owned()), ..What::new(Code::DeadlineExceeded, message) }.into()
     }
 
     /// The agent broke the contract.
     pub(crate) fn incomplete(what: &str) -> Self {
         let hint = "are agent and client of one version?";
         let message = format!("the agent's answer has no {what}");
-        What {
-            hint: Some(hint.to_owned()),
-            ..What::new(Code::Internal, message)
-        }
-        .into()
+        What { hint: Some(hint.to_owned()), ..What::new(Code::Internal, message) }.into()
     }
 
     /// The gRPC status code.
@@ -161,9 +153,7 @@ impl Error {
 
 impl From<What> for Error {
     fn from(what: What) -> Self {
-        Self {
-            what: Arc::new(what),
-        }
+        Self { what: Arc::new(what) }
     }
 }
 
@@ -216,8 +206,6 @@ impl StdError for What {
     /// How the connection broke. A connect error is no source: its words are the message already.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         let status = self.cause.as_ref()?;
-        status::cause::<ConnectError>(status)
-            .is_none()
-            .then(|| status.source())?
+        status::cause::<ConnectError>(status).is_none().then(|| status.source())?
     }
 }

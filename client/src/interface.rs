@@ -12,18 +12,12 @@ pub struct Interface(v1::Interface);
 impl Interface {
     /// In a pod of the topology's own namespace.
     pub fn pod(name: impl Into<String>) -> Self {
-        Self(v1::Interface {
-            owner: Some(Owner::Pod(name.into())),
-            ..Default::default()
-        })
+        Self(v1::Interface { owner: Some(Owner::Pod(name.into())), ..Default::default() })
     }
 
     /// In a network namespace: a name, or `/proc/<pid>/ns/net`, where the agent allows it.
     pub fn netns(name: impl Into<String>) -> Self {
-        Self(v1::Interface {
-            owner: Some(Owner::Netns(name.into())),
-            ..Default::default()
-        })
+        Self(v1::Interface { owner: Some(Owner::Netns(name.into())), ..Default::default() })
     }
 
     /// Plug this incarnation of the pod and no other.

@@ -44,18 +44,12 @@ pub struct Subnet(v1::Subnet);
 impl Subnet {
     /// In CIDR, without host bits: `10.0.0.0/24`.
     pub fn new(cidr: impl Into<String>) -> Self {
-        Self(v1::Subnet {
-            cidr: cidr.into(),
-            ..Default::default()
-        })
+        Self(v1::Subnet { cidr: cidr.into(), ..Default::default() })
     }
 
     /// Take addresses from `start` to `end`, both included. Repeatable; without any, from the whole subnet.
     pub fn range(mut self, start: impl Into<String>, end: impl Into<String>) -> Self {
-        self.0.ranges.push(v1::AddressRange {
-            start: start.into(),
-            end: end.into(),
-        });
+        self.0.ranges.push(v1::AddressRange { start: start.into(), end: end.into() });
         self
     }
 

@@ -17,14 +17,7 @@ pub struct Link {
 impl Link {
     /// By its name within the topology. It needs its two ends: [`between`](Self::between).
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            message: v1::Link {
-                name: name.into(),
-                ..Default::default()
-            },
-            ipam: None,
-            mtu: 0,
-        }
+        Self { message: v1::Link { name: name.into(), ..Default::default() }, ipam: None, mtu: 0 }
     }
 
     /// Its two ends.
@@ -72,21 +65,10 @@ impl Link {
 }
 
 impl From<Link> for v1::Link {
-    fn from(
-        Link {
-            mut message,
-            ipam,
-            mtu,
-        }: Link,
-    ) -> Self {
+    fn from(Link { mut message, ipam, mtu }: Link) -> Self {
         message.ipam = ipam.map(Into::into);
         let far_end = message.far_end.as_mut().map(|FarEnd::B(b)| b);
-        for end in message
-            .a
-            .iter_mut()
-            .chain(far_end)
-            .filter(|end| end.mtu == 0)
-        {
+        for end in message.a.iter_mut().chain(far_end).filter(|end| end.mtu == 0) {
             end.mtu = mtu;
         }
         message

@@ -10,11 +10,7 @@ impl Renewal {
     /// By namespace and name.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         let (namespace, name) = (namespace.into(), name.into());
-        Self(v1::renew_leases_request::Item {
-            namespace,
-            name,
-            generation: 0,
-        })
+        Self(v1::renew_leases_request::Item { namespace, name, generation: 0 })
     }
 
     /// Fencing number of the caller: not renewed where the stored one is higher. Default 0: not checked.

@@ -10,10 +10,7 @@ impl Route {
     /// To a destination in CIDR, without host bits: `10.2.0.0/16`. Directly on the link, or in IPAM by the gateway,
     /// unless `.via()`.
     pub fn to(destination: impl Into<String>) -> Self {
-        Self(v1::Route {
-            destination: destination.into(),
-            ..Default::default()
-        })
+        Self(v1::Route { destination: destination.into(), ..Default::default() })
     }
 
     /// The IPv4 default route.

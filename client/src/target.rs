@@ -48,10 +48,7 @@ impl Target {
             Some(_) => "the path of the socket must be absolute",
             None => "the path of the socket must be UTF-8",
         };
-        Err(TargetError {
-            given: path.display().to_string(),
-            problem,
-        })
+        Err(TargetError { given: path.display().to_string(), problem })
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -67,9 +64,7 @@ impl Target {
 impl Default for Target {
     /// [`DEFAULT_TARGET`].
     fn default() -> Self {
-        Self(Place::Unix(
-            DEFAULT_TARGET.trim_start_matches("unix://").into(),
-        ))
+        Self(Place::Unix(DEFAULT_TARGET.trim_start_matches("unix://").into()))
     }
 }
 
@@ -77,18 +72,13 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(given: &str) -> Result<Self, TargetError> {
-        let refuse = |problem| TargetError {
-            given: given.to_owned(),
-            problem,
-        };
+        let refuse = |problem| TargetError { given: given.to_owned(), problem };
         let Some((scheme, rest)) = given.split_once("://") else {
             return Err(refuse("it has no scheme"));
         };
         match scheme {
             "unix" if rest.len() > 1 && rest.starts_with('/') => Ok(Self(Place::Unix(rest.into()))),
-            "unix" => Err(refuse(
-                "the path of the socket must be absolute, so three slashes",
-            )),
+            "unix" => Err(refuse("the path of the socket must be absolute, so three slashes")),
             "tcp" | "http" => host_and_port(rest).map(Self).map_err(refuse),
             "https" => Err(refuse("this client speaks no TLS")),
             _ => Err(refuse("the scheme is neither unix nor tcp")),
@@ -102,18 +92,12 @@ fn host_and_port(rest: &str) -> Result<Place, &'static str> {
         return Err("only host and port may follow the scheme");
     }
     let authority: Authority = rest.parse().map_err(|_| "host and port cannot be read")?;
-    let host = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']');
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() {
         return Err("the host is missing");
     }
     match authority.port_u16() {
-        Some(port) if port > 0 => Ok(Place::Tcp {
-            host: host.to_owned(),
-            port,
-        }),
+        Some(port) if port > 0 => Ok(Place::Tcp { host: host.to_owned(), port }),
         _ => Err("the port is missing or not one of 1 to 65535"),
     }
 }
@@ -159,12 +143,7 @@ mod tests {
 
     #[test]
     fn targets_read_back_as_they_are_shown() {
-        for given in [
-            "unix:///run/podwire/agent.sock",
-            "tcp://127.0.0.1:7411",
-            "tcp://[::1]:7411",
-            "tcp://node-1:1",
-        ] {
+        for given in ["unix:///run/podwire/agent.sock", "tcp://127.0.0.1:7411", "tcp://[::1]:7411", "tcp://node-1:1"] {
             let target: Target = given.parse().unwrap();
             assert_eq!(target.to_string(), given);
             assert_eq!(target.to_string().parse(), Ok(target));
@@ -173,10 +152,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_tcp() {
-        assert_eq!(
-            Target::try_from("http://10.0.0.1:7411/"),
-            "tcp://10.0.0.1:7411".parse()
-        );
+        assert_eq!(Target::try_from("http://10.0.0.1:7411/"), "tcp://10.0.0.1:7411".parse());
     }
 
     #[test]
@@ -206,10 +182,7 @@ mod tests {
             ("tcp://host:1/path", "only host and port"),
         ] {
             let error = given.parse::<Target>().unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("`{given}` is not a target")),
-                "{error}"
-            );
+            assert!(error.starts_with(&format!("`{given}` is not a target")), "{error}");
             assert!(error.lines().next().unwrap().contains(problem), "{error}");
             assert!(error.contains("hint: write unix:///"), "{error}");
         }

@@ -12,11 +12,7 @@ impl Topology {
     /// By Kubernetes namespace and name, each 1 to 63 of `[a-z0-9]([-a-z0-9]*[a-z0-9])?`.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         let (namespace, name) = (namespace.into(), name.into());
-        Self(v1::Topology {
-            namespace,
-            name,
-            ..Default::default()
-        })
+        Self(v1::Topology { namespace, name, ..Default::default() })
     }
 
     /// Another LAN segment.
@@ -44,13 +40,8 @@ impl Topology {
     }
 
     /// Several interfaces plugged into bridges or onto devices.
-    pub fn attach_all<A: Into<v1::Attachment>>(
-        mut self,
-        attachments: impl IntoIterator<Item = A>,
-    ) -> Self {
-        self.0
-            .attachments
-            .extend(attachments.into_iter().map(Into::into));
+    pub fn attach_all<A: Into<v1::Attachment>>(mut self, attachments: impl IntoIterator<Item = A>) -> Self {
+        self.0.attachments.extend(attachments.into_iter().map(Into::into));
         self
     }
 
@@ -80,9 +71,6 @@ pub fn interfaces(topology: &v1::Topology) -> impl Iterator<Item = &v1::Interfac
         let far_end = link.far_end.as_ref().map(|v1::link::FarEnd::B(b)| b);
         link.a.iter().chain(far_end)
     });
-    let plugged = topology
-        .attachments
-        .iter()
-        .filter_map(|attachment| attachment.interface.as_ref());
+    let plugged = topology.attachments.iter().filter_map(|attachment| attachment.interface.as_ref());
     ends.chain(plugged)
 }

@@ -40,16 +40,9 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) async fn connect(
-        target: Target,
-        connect_timeout: Duration,
-    ) -> Result<Self, ConnectError> {
+    pub(crate) async fn connect(target: Target, connect_timeout: Duration) -> Result<Self, ConnectError> {
         let sender = dial(&target, connect_timeout).await?;
-        Ok(Self {
-            target,
-            connect_timeout,
-            connection: Arc::new(Mutex::new(sender)),
-        })
+        Ok(Self { target, connect_timeout, connection: Arc::new(Mutex::new(sender)) })
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -59,19 +52,12 @@ impl Transport {
     /// The living connection, or a new one. Callers that find it dead at once each dial, so that nobody waits for
     /// another one's time-out; the last one stays.
     async fn sender(&self) -> Result<Sender, ConnectError> {
-        let current = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let current = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if !current.is_closed() {
             return Ok(current);
         }
         let fresh = dial(&self.target, self.connect_timeout).await?;
-        *self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = fresh.clone();
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         Ok(fresh)
     }
 
@@ -91,10 +77,7 @@ impl Transport {
                 }
             }
         }
-        let message = format!(
-            "the agent at {} closes its connections before a request is sent",
-            self.target
-        );
+        let message = format!("the agent at {} closes its connections before a request is sent", self.target);
         Err(Status::unavailable(message))
     }
 }
@@ -128,10 +111,7 @@ fn broken(error: hyper::Error) -> Status {
 }
 
 async fn dial(target: &Target, within: Duration) -> Result<Sender, ConnectError> {
-    let timed_out = |_| ConnectError::TimedOut {
-        target: target.clone(),
-        after: within,
-    };
+    let timed_out = |_| ConnectError::TimedOut { target: target.clone(), after: within };
     let failed = |error| ConnectError::from_io(target.clone(), error);
     match target.place() {
         Place::Unix(path) => {
@@ -139,8 +119,7 @@ async fn dial(target: &Target, within: Duration) -> Result<Sender, ConnectError>
             handshake(target, connected.map_err(timed_out)?.map_err(failed)?).await
         }
         Place::Tcp { host, port } => {
-            let connected =
-                tokio::time::timeout(within, TcpStream::connect((host.as_str(), *port))).await;
+            let connected = tokio::time::timeout(within, TcpStream::connect((host.as_str(), *port))).await;
             let stream = connected.map_err(timed_out)?.map_err(failed)?;
             stream.set_nodelay(true).map_err(failed)?;
             handshake(target, stream).await
@@ -157,10 +136,7 @@ where
         .keep_alive_interval(KEEP_ALIVE)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|seen| ConnectError::Handshake {
-            target: target.clone(),
-            seen,
-        })?;
+        .map_err(|seen| ConnectError::Handshake { target: target.clone(), seen })?;
     // Ends when the last sender is dropped or the connection breaks; each call that was open then gets the error.
     tokio::spawn(connection);
     Ok(sender)

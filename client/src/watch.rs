@@ -26,20 +26,13 @@ impl WatchRequest {
 
     /// The topologies of one Kubernetes namespace.
     pub fn namespace(namespace: impl Into<String>) -> Self {
-        Self(v1::WatchTopologiesRequest {
-            namespace: namespace.into(),
-            ..Default::default()
-        })
+        Self(v1::WatchTopologiesRequest { namespace: namespace.into(), ..Default::default() })
     }
 
     /// One topology.
     pub fn topology(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         let (namespace, name) = (namespace.into(), name.into());
-        Self(v1::WatchTopologiesRequest {
-            namespace,
-            name,
-            ..Default::default()
-        })
+        Self(v1::WatchTopologiesRequest { namespace, name, ..Default::default() })
     }
 
     /// Resume after the event with this token, without a snapshot.
@@ -66,11 +59,7 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) fn new(events: Streaming<WatchEvent>, target: Target) -> Self {
-        Self {
-            events: Some(events),
-            target,
-            resume_token: String::new(),
-        }
+        Self { events: Some(events), target, resume_token: String::new() }
     }
 
     /// The next event; `None` when the agent ended the watch, which it does when it stops, and after an error.
@@ -103,8 +92,6 @@ impl Stream for Watch {
         } else {
             self.events = None;
         }
-        Poll::Ready(
-            next.map(|event| event.map_err(|status| Error::from_status(status, &self.target))),
-        )
+        Poll::Ready(next.map(|event| event.map_err(|status| Error::from_status(status, &self.target))))
     }
 }

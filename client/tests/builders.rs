@@ -11,16 +11,8 @@ use podwire_client::{
 fn a_lesson_is_the_message_that_its_lines_say() {
     let lesson: v1::Topology = Topology::new("lessons", "12")
         .bridge(Bridge::new("lan1").subnet("10.0.0.0/24"))
-        .attach(
-            Attachment::new("bb1-lan1")
-                .pod("bb1")
-                .interface("net1")
-                .bridge("lan1"),
-        )
-        .link(Link::new("w1").between(
-            Interface::pod("bb1").name("net2").address("10.1.0.1/30"),
-            Interface::pod("bb2"),
-        ))
+        .attach(Attachment::new("bb1-lan1").pod("bb1").interface("net1").bridge("lan1"))
+        .link(Link::new("w1").between(Interface::pod("bb1").name("net2").address("10.1.0.1/30"), Interface::pod("bb2")))
         .lease(Duration::from_millis(1500))
         .generation(7)
         .into();
@@ -31,10 +23,7 @@ fn a_lesson_is_the_message_that_its_lines_say() {
         bridges: vec![v1::Bridge {
             name: "lan1".to_owned(),
             ipam: Some(v1::Ipam {
-                subnets: vec![v1::Subnet {
-                    cidr: "10.0.0.0/24".to_owned(),
-                    ..Default::default()
-                }],
+                subnets: vec![v1::Subnet { cidr: "10.0.0.0/24".to_owned(), ..Default::default() }],
                 routes: Vec::new(),
             }),
             ..Default::default()
@@ -47,10 +36,7 @@ fn a_lesson_is_the_message_that_its_lines_say() {
                 addresses: vec!["10.1.0.1/30".to_owned()],
                 ..Default::default()
             }),
-            far_end: Some(FarEnd::B(v1::Interface {
-                owner: Some(Owner::Pod("bb2".to_owned())),
-                ..Default::default()
-            })),
+            far_end: Some(FarEnd::B(v1::Interface { owner: Some(Owner::Pod("bb2".to_owned())), ..Default::default() })),
             ..Default::default()
         }],
         attachments: vec![v1::Attachment {
@@ -68,17 +54,8 @@ fn a_lesson_is_the_message_that_its_lines_say() {
     };
     let names: Vec<_> = interfaces(&lesson).map(|i| i.name.as_str()).collect();
     assert_eq!(names, ["net2", "", "net1"]);
-    assert_eq!(
-        lesson.lease.map(|lease| (lease.seconds, lease.nanos)),
-        Some((1, 500_000_000))
-    );
-    assert_eq!(
-        v1::Topology {
-            lease: None,
-            ..lesson
-        },
-        expected
-    );
+    assert_eq!(lesson.lease.map(|lease| (lease.seconds, lease.nanos)), Some((1, 500_000_000)));
+    assert_eq!(v1::Topology { lease: None, ..lesson }, expected);
 }
 
 #[test]
@@ -88,43 +65,21 @@ fn a_bridge_has_its_switches_and_addresses() {
         .mac("02:00:00:00:00:01")
         .hairpin()
         .isolated()
-        .subnet(
-            Subnet::new("10.0.0.0/24")
-                .range("10.0.0.10", "10.0.0.20")
-                .gateway("10.0.0.254")
-                .exclude("10.0.0.15"),
-        )
+        .subnet(Subnet::new("10.0.0.0/24").range("10.0.0.10", "10.0.0.20").gateway("10.0.0.254").exclude("10.0.0.15"))
         .subnet("fd00::/64")
         .route(Route::default_v4().metric(5).unless_present())
         .into();
     assert_eq!(
-        (
-            bridge.mtu,
-            bridge.mac.as_str(),
-            bridge.hairpin,
-            bridge.isolated
-        ),
+        (bridge.mtu, bridge.mac.as_str(), bridge.hairpin, bridge.isolated),
         (9000, "02:00:00:00:00:01", true, true)
     );
     let ipam = bridge.ipam.unwrap_or_default();
-    let [four, six] = &ipam.subnets[..] else {
-        panic!("{ipam:?}")
-    };
-    assert_eq!(
-        (four.ranges[0].start.as_str(), four.ranges[0].end.as_str()),
-        ("10.0.0.10", "10.0.0.20")
-    );
-    assert_eq!(
-        (four.gateway.as_str(), four.exclude.as_slice()),
-        ("10.0.0.254", &["10.0.0.15".to_owned()][..])
-    );
+    let [four, six] = &ipam.subnets[..] else { panic!("{ipam:?}") };
+    assert_eq!((four.ranges[0].start.as_str(), four.ranges[0].end.as_str()), ("10.0.0.10", "10.0.0.20"));
+    assert_eq!((four.gateway.as_str(), four.exclude.as_slice()), ("10.0.0.254", &["10.0.0.15".to_owned()][..]));
     assert_eq!(six.cidr, "fd00::/64");
-    let route = v1::Route {
-        destination: "0.0.0.0/0".to_owned(),
-        metric: 5,
-        unless_present: true,
-        ..Default::default()
-    };
+    let route =
+        v1::Route { destination: "0.0.0.0/0".to_owned(), metric: 5, unless_present: true, ..Default::default() };
     assert_eq!(ipam.routes, [route]);
 }
 
@@ -140,17 +95,10 @@ fn an_interface_has_all_that_the_contract_has() {
         .route(Route::default_v6().via("fd00::1"))
         .into();
     assert_eq!(interface.owner, Some(Owner::Netns("blue".to_owned())));
-    assert_eq!(
-        (interface.name.as_str(), interface.order, interface.mtu),
-        ("net3", 2, 1400)
-    );
+    assert_eq!((interface.name.as_str(), interface.order, interface.mtu), ("net3", 2, 1400));
     assert_eq!(interface.mac, "02:00:00:00:00:02");
     assert_eq!(interface.addresses, ["10.0.0.9/24", "fd00::9/64"]);
-    let routes: Vec<_> = interface
-        .routes
-        .iter()
-        .map(|r| (r.destination.as_str(), r.via.as_str()))
-        .collect();
+    let routes: Vec<_> = interface.routes.iter().map(|r| (r.destination.as_str(), r.via.as_str())).collect();
     assert_eq!(routes, [("10.2.0.0/16", ""), ("::/0", "fd00::1")]);
 }
 
@@ -163,23 +111,14 @@ fn the_mtu_of_a_link_is_that_of_both_ends_in_any_order() {
     let after: v1::Link = Link::new("w").between(a, b).direct().mtu(1400).into();
     assert_eq!(before, after);
     assert_eq!(before.mode(), v1::LinkMode::Direct);
-    let Some(FarEnd::B(b)) = before.far_end else {
-        panic!("no far end")
-    };
+    let Some(FarEnd::B(b)) = before.far_end else { panic!("no far end") };
     assert_eq!((before.a.unwrap_or_default().mtu, b.mtu), (1400, 1300));
 }
 
 #[test]
 fn a_link_hands_out_addresses_and_can_be_unplugged() {
-    let link: v1::Link = Link::new("w")
-        .stitched()
-        .subnet("10.0.0.0/30")
-        .up(false)
-        .into();
-    assert_eq!(
-        (link.mode(), link.up()),
-        (v1::LinkMode::Stitched, v1::Toggle::Off)
-    );
+    let link: v1::Link = Link::new("w").stitched().subnet("10.0.0.0/30").up(false).into();
+    assert_eq!((link.mode(), link.up()), (v1::LinkMode::Stitched, v1::Toggle::Off));
     assert_eq!(link.ipam, Some(Ipam::new().subnet("10.0.0.0/30").into()));
 }
 
@@ -196,38 +135,18 @@ fn an_attachment_to_a_device_has_the_device_and_its_addresses() {
         )
         .into();
     assert_eq!(attachment.interface.unwrap_or_default().uid, "8c1f");
-    let Some(Target::Device(device)) = attachment.target else {
-        panic!("no device")
-    };
-    assert_eq!(
-        (device.parent.as_str(), device.mode()),
-        ("thor0", v1::MacvlanMode::Private)
-    );
+    let Some(Target::Device(device)) = attachment.target else { panic!("no device") };
+    assert_eq!((device.parent.as_str(), device.mode()), ("thor0", v1::MacvlanMode::Private));
     let ipam = device.ipam.unwrap_or_default();
-    assert_eq!(
-        (ipam.subnets[0].ranges.len(), ipam.routes[0].via.as_str()),
-        (1, "192.168.1.1")
-    );
+    assert_eq!((ipam.subnets[0].ranges.len(), ipam.routes[0].via.as_str()), (1, "192.168.1.1"));
 }
 
 #[test]
 fn switches_of_an_attachment_are_undecided_unless_said() {
-    let plain: v1::Attachment = Attachment::new("x")
-        .nic(Interface::pod("p").address("10.0.0.9/24"))
-        .bridge("lan1")
-        .into();
+    let plain: v1::Attachment =
+        Attachment::new("x").nic(Interface::pod("p").address("10.0.0.9/24")).bridge("lan1").into();
     let unspecified = v1::Toggle::Unspecified;
-    assert_eq!(
-        (plain.hairpin(), plain.isolated(), plain.up()),
-        (unspecified, unspecified, unspecified)
-    );
-    let said: v1::Attachment = Attachment::new("x")
-        .hairpin(true)
-        .isolated(false)
-        .up(false)
-        .into();
-    assert_eq!(
-        (said.hairpin(), said.isolated(), said.up()),
-        (v1::Toggle::On, v1::Toggle::Off, v1::Toggle::Off)
-    );
+    assert_eq!((plain.hairpin(), plain.isolated(), plain.up()), (unspecified, unspecified, unspecified));
+    let said: v1::Attachment = Attachment::new("x").hairpin(true).isolated(false).up(false).into();
+    assert_eq!((said.hairpin(), said.isolated(), said.up()), (v1::Toggle::On, v1::Toggle::Off, v1::Toggle::Off));
 }

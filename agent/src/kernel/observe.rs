@@ -18,7 +18,7 @@ use netlink_packet_route::{
 use crate::domain::{
     intent::PodKey,
     mac::Mac,
-    observed::{BridgePort, BridgeState, LinkKind, Panel, PodLink, PodState, PortState, Redirect, SandboxId},
+    observed::{BridgePort, BridgeState, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
 };
 
 use super::{KernelError, inet, link, site::OpenPod, socket::RouteSocket, stitch};

@@ -28,17 +28,8 @@ impl Client {
         topology: impl Into<String>,
         attachment: impl Into<v1::Attachment>,
     ) -> Change<v1::AttachRequest> {
-        let (namespace, topology, attachment) =
-            (namespace.into(), topology.into(), Some(attachment.into()));
-        Change::new(
-            self,
-            v1::AttachRequest {
-                namespace,
-                topology,
-                attachment,
-                ..Default::default()
-            },
-        )
+        let (namespace, topology, attachment) = (namespace.into(), topology.into(), Some(attachment.into()));
+        Change::new(self, v1::AttachRequest { namespace, topology, attachment, ..Default::default() })
     }
 
     /// An attachment of any topology, as it is now.
@@ -53,17 +44,8 @@ impl Client {
         name: impl Into<String>,
     ) -> Result<v1::Attachment> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        let request = self.request(v1::GetAttachmentRequest {
-            namespace,
-            topology,
-            name,
-        });
-        present(
-            self.answer(self.attachments().get_attachment(request))
-                .await?
-                .attachment,
-            "attachment",
-        )
+        let request = self.request(v1::GetAttachmentRequest { namespace, topology, name });
+        present(self.answer(self.attachments().get_attachment(request)).await?.attachment, "attachment")
     }
 
     /// The attachments of one topology, or (`None`) of all of a namespace, by topology and name.
@@ -77,12 +59,7 @@ impl Client {
         topology: Option<&str>,
     ) -> Result<Vec<v1::list_attachments_response::Item>> {
         let (namespace, topology) = (namespace.into(), topology.unwrap_or_default().to_owned());
-        self.attachments_of(v1::ListAttachmentsRequest {
-            namespace,
-            topology,
-            pod: String::new(),
-        })
-        .await
+        self.attachments_of(v1::ListAttachmentsRequest { namespace, topology, pod: String::new() }).await
     }
 
     /// The attachments of one pod in all topologies of its namespace, by topology and name.
@@ -96,22 +73,14 @@ impl Client {
         pod: impl Into<String>,
     ) -> Result<Vec<v1::list_attachments_response::Item>> {
         let (namespace, pod) = (namespace.into(), pod.into());
-        self.attachments_of(v1::ListAttachmentsRequest {
-            namespace,
-            topology: String::new(),
-            pod,
-        })
-        .await
+        self.attachments_of(v1::ListAttachmentsRequest { namespace, topology: String::new(), pod }).await
     }
 
     async fn attachments_of(
         &self,
         request: v1::ListAttachmentsRequest,
     ) -> Result<Vec<v1::list_attachments_response::Item>> {
-        Ok(self
-            .answer(self.attachments().list_attachments(self.request(request)))
-            .await?
-            .attachments)
+        Ok(self.answer(self.attachments().list_attachments(self.request(request))).await?.attachments)
     }
 
     /// Changes a live attachment, whoever owns its topology: `.up(false)` pulls the cable. Returns it as it is then.
@@ -127,15 +96,7 @@ impl Client {
         name: impl Into<String>,
     ) -> Change<v1::UpdateAttachmentRequest> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        Change::new(
-            self,
-            v1::UpdateAttachmentRequest {
-                namespace,
-                topology,
-                name,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::UpdateAttachmentRequest { namespace, topology, name, ..Default::default() })
     }
 
     /// Unplugs; an absent one succeeds. The interface is gone and its addresses are free when it answers.
@@ -151,29 +112,14 @@ impl Client {
         name: impl Into<String>,
     ) -> Change<v1::DetachRequest> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        Change::new(
-            self,
-            v1::DetachRequest {
-                namespace,
-                topology,
-                name,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::DetachRequest { namespace, topology, name, ..Default::default() })
     }
 }
 
-change!(
-    AttachRequest,
-    attachments.attach,
-    v1::Attachment,
-    |response| present(response.attachment, "attachment")
-);
-change!(
-    UpdateAttachmentRequest,
-    attachments.update_attachment,
-    v1::Attachment,
-    |response| present(response.attachment, "attachment")
-);
+change!(AttachRequest, attachments.attach, v1::Attachment, |response| present(response.attachment, "attachment"));
+change!(UpdateAttachmentRequest, attachments.update_attachment, v1::Attachment, |response| present(
+    response.attachment,
+    "attachment"
+));
 change!(DetachRequest, attachments.detach, (), |_response| Ok(()));
 wait!(AttachRequest);

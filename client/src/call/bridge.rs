@@ -24,17 +24,8 @@ impl Client {
         topology: impl Into<String>,
         bridge: impl Into<v1::Bridge>,
     ) -> Change<v1::CreateBridgeRequest> {
-        let (namespace, topology, bridge) =
-            (namespace.into(), topology.into(), Some(bridge.into()));
-        Change::new(
-            self,
-            v1::CreateBridgeRequest {
-                namespace,
-                topology,
-                bridge,
-                ..Default::default()
-            },
-        )
+        let (namespace, topology, bridge) = (namespace.into(), topology.into(), Some(bridge.into()));
+        Change::new(self, v1::CreateBridgeRequest { namespace, topology, bridge, ..Default::default() })
     }
 
     /// A bridge of any topology, as it is now.
@@ -49,17 +40,8 @@ impl Client {
         name: impl Into<String>,
     ) -> Result<v1::Bridge> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        let request = self.request(v1::GetBridgeRequest {
-            namespace,
-            topology,
-            name,
-        });
-        present(
-            self.answer(self.bridges().get_bridge(request))
-                .await?
-                .bridge,
-            "bridge",
-        )
+        let request = self.request(v1::GetBridgeRequest { namespace, topology, name });
+        present(self.answer(self.bridges().get_bridge(request)).await?.bridge, "bridge")
     }
 
     /// The bridges of one topology, or (`None`) of all of a namespace, by topology and name.
@@ -73,14 +55,8 @@ impl Client {
         topology: Option<&str>,
     ) -> Result<Vec<v1::list_bridges_response::Item>> {
         let (namespace, topology) = (namespace.into(), topology.unwrap_or_default().to_owned());
-        let request = self.request(v1::ListBridgesRequest {
-            namespace,
-            topology,
-        });
-        Ok(self
-            .answer(self.bridges().list_bridges(request))
-            .await?
-            .bridges)
+        let request = self.request(v1::ListBridgesRequest { namespace, topology });
+        Ok(self.answer(self.bridges().list_bridges(request)).await?.bridges)
     }
 
     /// Removes a bridge; an absent one succeeds.
@@ -97,27 +73,9 @@ impl Client {
         name: impl Into<String>,
     ) -> Change<v1::DeleteBridgeRequest> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        Change::new(
-            self,
-            v1::DeleteBridgeRequest {
-                namespace,
-                topology,
-                name,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::DeleteBridgeRequest { namespace, topology, name, ..Default::default() })
     }
 }
 
-change!(
-    CreateBridgeRequest,
-    bridges.create_bridge,
-    v1::Bridge,
-    |response| present(response.bridge, "bridge")
-);
-change!(
-    DeleteBridgeRequest,
-    bridges.delete_bridge,
-    (),
-    |_response| Ok(())
-);
+change!(CreateBridgeRequest, bridges.create_bridge, v1::Bridge, |response| present(response.bridge, "bridge"));
+change!(DeleteBridgeRequest, bridges.delete_bridge, (), |_response| Ok(()));

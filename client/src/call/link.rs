@@ -26,15 +26,7 @@ impl Client {
         link: impl Into<v1::Link>,
     ) -> Change<v1::CreateLinkRequest> {
         let (namespace, topology, link) = (namespace.into(), topology.into(), Some(link.into()));
-        Change::new(
-            self,
-            v1::CreateLinkRequest {
-                namespace,
-                topology,
-                link,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::CreateLinkRequest { namespace, topology, link, ..Default::default() })
     }
 
     /// A link of any topology, as it is now.
@@ -49,15 +41,8 @@ impl Client {
         name: impl Into<String>,
     ) -> Result<v1::Link> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        let request = self.request(v1::GetLinkRequest {
-            namespace,
-            topology,
-            name,
-        });
-        present(
-            self.answer(self.links().get_link(request)).await?.link,
-            "link",
-        )
+        let request = self.request(v1::GetLinkRequest { namespace, topology, name });
+        present(self.answer(self.links().get_link(request)).await?.link, "link")
     }
 
     /// The links of one topology, or (`None`) of all of a namespace, by topology and name.
@@ -71,10 +56,7 @@ impl Client {
         topology: Option<&str>,
     ) -> Result<Vec<v1::list_links_response::Item>> {
         let (namespace, topology) = (namespace.into(), topology.unwrap_or_default().to_owned());
-        let request = self.request(v1::ListLinksRequest {
-            namespace,
-            topology,
-        });
+        let request = self.request(v1::ListLinksRequest { namespace, topology });
         Ok(self.answer(self.links().list_links(request)).await?.links)
     }
 
@@ -92,15 +74,7 @@ impl Client {
         name: impl Into<String>,
     ) -> Change<v1::UpdateLinkRequest> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        Change::new(
-            self,
-            v1::UpdateLinkRequest {
-                namespace,
-                topology,
-                name,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::UpdateLinkRequest { namespace, topology, name, ..Default::default() })
     }
 
     /// Removes a link; an absent one succeeds. Both interfaces are gone when it answers.
@@ -116,23 +90,11 @@ impl Client {
         name: impl Into<String>,
     ) -> Change<v1::DeleteLinkRequest> {
         let (namespace, topology, name) = (namespace.into(), topology.into(), name.into());
-        Change::new(
-            self,
-            v1::DeleteLinkRequest {
-                namespace,
-                topology,
-                name,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::DeleteLinkRequest { namespace, topology, name, ..Default::default() })
     }
 }
 
-change!(CreateLinkRequest, links.create_link, v1::Link, |response| {
-    present(response.link, "link")
-});
-change!(UpdateLinkRequest, links.update_link, v1::Link, |response| {
-    present(response.link, "link")
-});
+change!(CreateLinkRequest, links.create_link, v1::Link, |response| { present(response.link, "link") });
+change!(UpdateLinkRequest, links.update_link, v1::Link, |response| { present(response.link, "link") });
 change!(DeleteLinkRequest, links.delete_link, (), |_response| Ok(()));
 wait!(CreateLinkRequest);

@@ -30,13 +30,7 @@ impl Client {
     /// kernel lacks something; [`Error::is_deadline`] with `.until_ready()`: what was asked stays.
     pub fn apply(&self, topology: impl Into<v1::Topology>) -> Change<v1::ApplyTopologyRequest> {
         let topology = Some(topology.into());
-        Change::new(
-            self,
-            v1::ApplyTopologyRequest {
-                topology,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::ApplyTopologyRequest { topology, ..Default::default() })
     }
 
     /// What [`apply`](Self::apply) would do. Touches nothing.
@@ -46,13 +40,7 @@ impl Client {
     /// As [`apply`](Self::apply).
     pub fn plan(&self, topology: impl Into<v1::Topology>) -> Change<v1::PlanTopologyRequest> {
         let topology = Some(topology.into());
-        Change::new(
-            self,
-            v1::PlanTopologyRequest {
-                topology,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::PlanTopologyRequest { topology, ..Default::default() })
     }
 
     /// A topology as it is now.
@@ -60,18 +48,9 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::is_not_found`].
-    pub async fn get_topology(
-        &self,
-        namespace: impl Into<String>,
-        name: impl Into<String>,
-    ) -> Result<v1::Topology> {
-        let request = v1::GetTopologyRequest {
-            namespace: namespace.into(),
-            name: name.into(),
-        };
-        let response = self
-            .answer(self.topologies().get_topology(self.request(request)))
-            .await?;
+    pub async fn get_topology(&self, namespace: impl Into<String>, name: impl Into<String>) -> Result<v1::Topology> {
+        let request = v1::GetTopologyRequest { namespace: namespace.into(), name: name.into() };
+        let response = self.answer(self.topologies().get_topology(self.request(request))).await?;
         present(response.topology, "topology")
     }
 
@@ -81,12 +60,8 @@ impl Client {
     ///
     /// [`Error::is_invalid`] where the namespace is none.
     pub async fn list_topologies(&self, namespace: Option<&str>) -> Result<Vec<v1::Topology>> {
-        let request = v1::ListTopologiesRequest {
-            namespace: namespace.unwrap_or_default().to_owned(),
-        };
-        let response = self
-            .answer(self.topologies().list_topologies(self.request(request)))
-            .await?;
+        let request = v1::ListTopologiesRequest { namespace: namespace.unwrap_or_default().to_owned() };
+        let response = self.answer(self.topologies().list_topologies(self.request(request))).await?;
         Ok(response.topologies)
     }
 
@@ -101,14 +76,7 @@ impl Client {
         name: impl Into<String>,
     ) -> Change<v1::DeleteTopologyRequest> {
         let (namespace, name) = (namespace.into(), name.into());
-        Change::new(
-            self,
-            v1::DeleteTopologyRequest {
-                namespace,
-                name,
-                ..Default::default()
-            },
-        )
+        Change::new(self, v1::DeleteTopologyRequest { namespace, name, ..Default::default() })
     }
 
     /// Lets the leases of many topologies run in full again, at most 10000; an answer for each, in the same order.
@@ -116,23 +84,14 @@ impl Client {
     /// # Errors
     ///
     /// Of the call as a whole only: what became of each is in its answer.
-    pub async fn renew_leases<I>(
-        &self,
-        topologies: I,
-    ) -> Result<Vec<v1::renew_leases_response::Item>>
+    pub async fn renew_leases<I>(&self, topologies: I) -> Result<Vec<v1::renew_leases_response::Item>>
     where
         I: IntoIterator,
         I::Item: Into<Renewal>,
     {
-        let topologies = topologies
-            .into_iter()
-            .map(|each| each.into().into())
-            .collect();
+        let topologies = topologies.into_iter().map(|each| each.into().into()).collect();
         let request = self.request(v1::RenewLeasesRequest { topologies });
-        Ok(self
-            .answer(self.topologies().renew_leases(request))
-            .await?
-            .topologies)
+        Ok(self.answer(self.topologies().renew_leases(request)).await?.topologies)
     }
 
     /// Watches topologies: a snapshot, SYNCED, then every change. Has no deadline once it is open.
@@ -142,12 +101,7 @@ impl Client {
     /// [`Error::is_invalid`], or OUT_OF_RANGE where the resume token is too old: begin without one. Either may come
     /// from [`Watch::next`] too.
     pub async fn watch(&self, request: WatchRequest) -> Result<Watch> {
-        let stream = self
-            .answer(
-                self.topologies()
-                    .watch_topologies(v1::WatchTopologiesRequest::from(request)),
-            )
-            .await?;
+        let stream = self.answer(self.topologies().watch_topologies(v1::WatchTopologiesRequest::from(request))).await?;
         Ok(Watch::new(stream, self.target().clone()))
     }
 }
@@ -166,9 +120,7 @@ impl ChangeRequest for v1::ApplyTopologyRequest {
     }
 
     async fn send(self, client: &Client) -> Result<v1::Topology, Error> {
-        let response = client
-            .answer(client.topologies().apply_topology(client.request(self)))
-            .await?;
+        let response = client.answer(client.topologies().apply_topology(client.request(self))).await?;
         present(response.topology, "topology")
     }
 }
@@ -187,20 +139,10 @@ impl ChangeRequest for v1::PlanTopologyRequest {
     }
 
     async fn send(self, client: &Client) -> Result<Plan, Error> {
-        let response = client
-            .answer(client.topologies().plan_topology(client.request(self)))
-            .await?;
-        Ok(Plan {
-            steps: response.steps,
-            topology: present(response.topology, "topology")?,
-        })
+        let response = client.answer(client.topologies().plan_topology(client.request(self))).await?;
+        Ok(Plan { steps: response.steps, topology: present(response.topology, "topology")? })
     }
 }
 
-change!(
-    DeleteTopologyRequest,
-    topologies.delete_topology,
-    (),
-    |_response| Ok(())
-);
+change!(DeleteTopologyRequest, topologies.delete_topology, (), |_response| Ok(()));
 wait!(ApplyTopologyRequest);

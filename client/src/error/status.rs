@@ -19,21 +19,11 @@ impl Error {
             let (message, hint) = text.split_once("\nhint: ").unzip();
             let hint = hint.map(ToOwned::to_owned);
             let message = message.unwrap_or(&text);
-            What {
-                hint,
-                cause: Some(status.clone()),
-                ..What::new(Code::Unavailable, message)
-            }
-            .into()
+            What { hint, cause: Some(status.clone()), ..What::new(Code::Unavailable, message) }.into()
         } else if cause::<hyper::Error>(&status).is_some() {
             let message = format!("the agent at {target} hung up before its answer was complete");
             let hint = Some("it may be restarting: repeat the call, repeats are free".to_owned());
-            What {
-                hint,
-                cause: Some(status),
-                ..What::new(Code::Unavailable, message)
-            }
-            .into()
+            What { hint, cause: Some(status), ..What::new(Code::Unavailable, message) }.into()
         } else {
             Self::from(status)
         }
@@ -56,24 +46,17 @@ impl From<Status> for Error {
         let mut what = What::new(status.code(), status.message());
         what.reason = details.error_info().map(|info| info.reason.clone());
         if let Some(request) = details.bad_request() {
-            what.violations
-                .extend(
-                    request
-                        .field_violations
-                        .iter()
-                        .map(|violation| FieldViolation {
-                            field: violation.field.clone(),
-                            description: violation.description.clone(),
-                        }),
-                );
+            what.violations.extend(request.field_violations.iter().map(|violation| FieldViolation {
+                field: violation.field.clone(),
+                description: violation.description.clone(),
+            }));
         }
         if let Some(failure) = details.precondition_failure() {
-            what.preconditions
-                .extend(failure.violations.iter().map(|violation| Precondition {
-                    kind: violation.r#type.clone(),
-                    subject: violation.subject.clone(),
-                    description: violation.description.clone(),
-                }));
+            what.preconditions.extend(failure.violations.iter().map(|violation| Precondition {
+                kind: violation.r#type.clone(),
+                subject: violation.subject.clone(),
+                description: violation.description.clone(),
+            }));
         }
         what.resource = details.resource_info().map(|info| Resource {
             kind: info.resource_type.clone(),
@@ -87,9 +70,7 @@ impl From<Status> for Error {
 
 /// The first error of this type below a status.
 pub(super) fn cause<E: StdError + 'static>(status: &Status) -> Option<&E> {
-    let mut chain = iter::successors(status.source(), |&error: &&(dyn StdError + 'static)| {
-        error.source()
-    });
+    let mut chain = iter::successors(status.source(), |&error: &&(dyn StdError + 'static)| error.source());
     chain.find_map(|error| error.downcast_ref())
 }
 
@@ -111,16 +92,9 @@ mod tests {
     #[test]
     fn every_violation_has_a_line_of_its_own() {
         let mut details = ErrorDetails::new();
-        details.add_bad_request_violation(
-            "links[2].a.addresses[0]",
-            "`10.0.0.300/24` is not an address",
-        );
+        details.add_bad_request_violation("links[2].a.addresses[0]", "`10.0.0.300/24` is not an address");
         details.add_bad_request_violation("bridges[0].name", "`br%d` is not a name");
-        let error = rich(
-            Code::InvalidArgument,
-            "the request has 2 violations",
-            details,
-        );
+        let error = rich(Code::InvalidArgument, "the request has 2 violations", details);
         assert!(error.is_invalid() && !error.is_retryable());
         assert_eq!(error.violations().len(), 2);
         assert_eq!(error.violations()[1].field, "bridges[0].name");
@@ -137,11 +111,7 @@ mod tests {
         let mut details = ErrorDetails::new();
         details.add_bad_request_violation("a", "is wrong");
         details.add_bad_request_violation("b", "too");
-        let error = rich(
-            Code::InvalidArgument,
-            "2 violations: a: is wrong; b: too",
-            details,
-        );
+        let error = rich(Code::InvalidArgument, "2 violations: a: is wrong; b: too", details);
         assert_eq!(error.message(), "2 violations: a: is wrong; b: too");
         assert_eq!(error.to_string(), "2 violations\n  a: is wrong\n  b: too");
     }
@@ -160,30 +130,15 @@ mod tests {
             "podwire",
             [("a", "b")].map(|(key, value)| (key.to_owned(), value.to_owned())),
         );
-        details.add_precondition_failure_violation(
-            "MANAGED_BY_APPLY",
-            "lessons/12",
-            "ApplyTopology owns it",
-        );
-        details.set_resource_info(
-            "topology",
-            "lessons/12",
-            "",
-            "change its document and apply it",
-        );
+        details.add_precondition_failure_violation("MANAGED_BY_APPLY", "lessons/12", "ApplyTopology owns it");
+        details.set_resource_info("topology", "lessons/12", "", "change its document and apply it");
         let error = rich(Code::FailedPrecondition, "refused", details);
         assert!(error.is_precondition());
         assert_eq!(error.reason(), Some("MANAGED_BY_APPLY"));
         let precondition = &error.preconditions()[0];
-        assert_eq!(
-            (precondition.kind.as_str(), precondition.subject.as_str()),
-            ("MANAGED_BY_APPLY", "lessons/12")
-        );
+        assert_eq!((precondition.kind.as_str(), precondition.subject.as_str()), ("MANAGED_BY_APPLY", "lessons/12"));
         assert_eq!(error.resource().unwrap().kind, "topology");
-        assert_eq!(
-            error.to_string(),
-            "refused\n  lessons/12: ApplyTopology owns it"
-        );
+        assert_eq!(error.to_string(), "refused\n  lessons/12: ApplyTopology owns it");
     }
 
     #[test]
@@ -211,16 +166,9 @@ mod tests {
         ];
         for (code, _) in &holds {
             let error = Error::from(Status::new(*code, "x"));
-            let true_ones: Vec<_> = holds
-                .iter()
-                .filter(|(_, holds)| holds(&error))
-                .map(|(code, _)| *code)
-                .collect();
+            let true_ones: Vec<_> = holds.iter().filter(|(_, holds)| holds(&error)).map(|(code, _)| *code).collect();
             assert_eq!(true_ones, [*code]);
-            assert_eq!(
-                error.is_retryable(),
-                matches!(code, Code::Unavailable | Code::DeadlineExceeded)
-            );
+            assert_eq!(error.is_retryable(), matches!(code, Code::Unavailable | Code::DeadlineExceeded));
         }
     }
 
@@ -234,14 +182,8 @@ mod tests {
         let error = Error::from_status(status, &Target::default());
         assert!(error.is_unavailable());
         assert_eq!(error.to_string(), expected);
-        assert!(matches!(
-            error.connect_error(),
-            Some(ConnectError::NoSocket { .. })
-        ));
+        assert!(matches!(error.connect_error(), Some(ConnectError::NoSocket { .. })));
         assert!(error.source().is_none());
-        assert!(
-            !error.message().contains('\n')
-                && error.hint().unwrap().contains("is the agent running?")
-        );
+        assert!(!error.message().contains('\n') && error.hint().unwrap().contains("is the agent running?"));
     }
 }

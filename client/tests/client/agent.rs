@@ -49,12 +49,7 @@ impl Agent {
             .add_service(TopologyServiceServer::new(Topologies))
             .serve_with_incoming_shutdown(incoming, async move { drop(stopped.await) });
         let task = tokio::spawn(async move { serving.await.unwrap() });
-        Self {
-            target: target(&socket),
-            directory,
-            stop,
-            task,
-        }
+        Self { target: target(&socket), directory, stop, task }
     }
 
     /// Stops as an agent does that is told to: the socket goes with it.
@@ -74,47 +69,27 @@ struct Node(GetNode);
 
 #[tonic::async_trait]
 impl NodeService for Node {
-    async fn get_node(
-        &self,
-        request: Request<v1::GetNodeRequest>,
-    ) -> Result<Response<v1::GetNodeResponse>, Status> {
+    async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeResponse>, Status> {
         match self.0 {
             GetNode::Answer => {}
             GetNode::Reasons(after) => {
                 tokio::time::sleep(after).await;
-                let details = ErrorDetails::with_precondition_failure_violation(
-                    "PENDING",
-                    "bb1/net1",
-                    "no such pod",
-                );
-                return Err(Status::with_error_details(
-                    tonic::Code::DeadlineExceeded,
-                    "not ready in time",
-                    details,
-                ));
+                let details = ErrorDetails::with_precondition_failure_violation("PENDING", "bb1/net1", "no such pod");
+                return Err(Status::with_error_details(tonic::Code::DeadlineExceeded, "not ready in time", details));
             }
             GetNode::Never => std::future::pending().await,
         }
         let kernel = timeout_of(request.metadata());
-        Ok(Response::new(v1::GetNodeResponse {
-            kernel,
-            ..Default::default()
-        }))
+        Ok(Response::new(v1::GetNodeResponse { kernel, ..Default::default() }))
     }
 
-    async fn list_pods(
-        &self,
-        _: Request<v1::ListPodsRequest>,
-    ) -> Result<Response<v1::ListPodsResponse>, Status> {
+    async fn list_pods(&self, _: Request<v1::ListPodsRequest>) -> Result<Response<v1::ListPodsResponse>, Status> {
         Ok(Response::new(v1::ListPodsResponse::default()))
     }
 }
 
 fn timeout_of(metadata: &MetadataMap) -> String {
-    metadata
-        .get("grpc-timeout")
-        .map(|value| value.to_str().unwrap().to_owned())
-        .unwrap_or_default()
+    metadata.get("grpc-timeout").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
 }
 
 /// Answers with what it was asked.
@@ -130,17 +105,10 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::ApplyTopologyRequest>,
     ) -> Result<Response<v1::ApplyTopologyResponse>, Status> {
-        let v1::ApplyTopologyRequest {
-            mut topology,
-            force,
-            until_ready,
-        } = request.into_inner();
+        let v1::ApplyTopologyRequest { mut topology, force, until_ready } = request.into_inner();
         if let Some(topology) = &mut topology {
             let reason = format!("force {force}, until_ready {until_ready}");
-            topology.status = Some(v1::TopologyStatus {
-                reason,
-                ..Default::default()
-            });
+            topology.status = Some(v1::TopologyStatus { reason, ..Default::default() });
         }
         Ok(Response::new(v1::ApplyTopologyResponse { topology }))
     }
@@ -150,14 +118,8 @@ impl TopologyService for Topologies {
         request: Request<v1::PlanTopologyRequest>,
     ) -> Result<Response<v1::PlanTopologyResponse>, Status> {
         let topology = request.into_inner().topology;
-        let step = v1::PlanStep {
-            action: "create".to_owned(),
-            ..Default::default()
-        };
-        Ok(Response::new(v1::PlanTopologyResponse {
-            steps: vec![step],
-            topology,
-        }))
+        let step = v1::PlanStep { action: "create".to_owned(), ..Default::default() };
+        Ok(Response::new(v1::PlanTopologyResponse { steps: vec![step], topology }))
     }
 
     async fn get_topology(
@@ -174,11 +136,7 @@ impl TopologyService for Topologies {
         let namespace = request.into_inner().namespace;
         // Larger than the 4 MiB that tonic reads unless told otherwise.
         let name = "x".repeat(5 << 20);
-        let topologies = vec![v1::Topology {
-            namespace,
-            name,
-            ..Default::default()
-        }];
+        let topologies = vec![v1::Topology { namespace, name, ..Default::default() }];
         Ok(Response::new(v1::ListTopologiesResponse { topologies }))
     }
 
@@ -187,13 +145,8 @@ impl TopologyService for Topologies {
         request: Request<v1::DeleteTopologyRequest>,
     ) -> Result<Response<v1::DeleteTopologyResponse>, Status> {
         match request.into_inner() {
-            v1::DeleteTopologyRequest { force: true, .. } => {
-                Ok(Response::new(v1::DeleteTopologyResponse {}))
-            }
-            request => Err(Status::aborted(format!(
-                "generation {}",
-                request.generation
-            ))),
+            v1::DeleteTopologyRequest { force: true, .. } => Ok(Response::new(v1::DeleteTopologyResponse {})),
+            request => Err(Status::aborted(format!("generation {}", request.generation))),
         }
     }
 
@@ -206,19 +159,11 @@ impl TopologyService for Topologies {
             name: format!("{} {}", item.name, item.generation),
             ..Default::default()
         };
-        let topologies = request
-            .into_inner()
-            .topologies
-            .into_iter()
-            .map(answer)
-            .collect();
+        let topologies = request.into_inner().topologies.into_iter().map(answer).collect();
         Ok(Response::new(v1::RenewLeasesResponse { topologies }))
     }
 
-    async fn watch_topologies(
-        &self,
-        request: Request<v1::WatchTopologiesRequest>,
-    ) -> Result<Response<Events>, Status> {
+    async fn watch_topologies(&self, request: Request<v1::WatchTopologiesRequest>) -> Result<Response<Events>, Status> {
         let cause = timeout_of(request.metadata());
         let first = v1::WatchTopologiesResponse {
             resume_token: format!("{}1", request.into_inner().resume_token),

@@ -14,40 +14,19 @@ async fn client() -> (Agent, Client) {
 #[tokio::test]
 async fn an_apply_carries_its_options() {
     let (_agent, client) = client().await;
-    let plain = client
-        .apply(Topology::new("lessons", "12").generation(7))
-        .await
-        .unwrap();
+    let plain = client.apply(Topology::new("lessons", "12").generation(7)).await.unwrap();
     assert_eq!((plain.name.as_str(), plain.generation), ("12", 7));
-    assert_eq!(
-        plain.status.unwrap().reason,
-        "force false, until_ready false"
-    );
-    let forced = client
-        .apply(Topology::new("lessons", "12"))
-        .until_ready()
-        .force()
-        .generation(8)
-        .await
-        .unwrap();
+    assert_eq!(plain.status.unwrap().reason, "force false, until_ready false");
+    let forced = client.apply(Topology::new("lessons", "12")).until_ready().force().generation(8).await.unwrap();
     assert_eq!(forced.generation, 8);
-    assert_eq!(
-        forced.status.unwrap().reason,
-        "force true, until_ready true"
-    );
+    assert_eq!(forced.status.unwrap().reason, "force true, until_ready true");
 }
 
 #[tokio::test]
 async fn a_plan_has_steps_and_the_topology() {
     let (_agent, client) = client().await;
     let plan = client.plan(Topology::new("lessons", "12")).await.unwrap();
-    assert_eq!(
-        (
-            plan.steps[0].action.as_str(),
-            plan.topology.namespace.as_str()
-        ),
-        ("create", "lessons")
-    );
+    assert_eq!((plan.steps[0].action.as_str(), plan.topology.namespace.as_str()), ("create", "lessons"));
 }
 
 #[tokio::test]
@@ -61,36 +40,22 @@ async fn an_answer_without_its_message_is_an_error() {
 async fn a_large_answer_is_read() {
     let (_agent, client) = client().await;
     let all = client.list_topologies(Some("lessons")).await.unwrap();
-    assert_eq!(
-        (all[0].namespace.as_str(), all[0].name.len()),
-        ("lessons", 5 << 20)
-    );
+    assert_eq!((all[0].namespace.as_str(), all[0].name.len()), ("lessons", 5 << 20));
 }
 
 #[tokio::test]
 async fn a_fenced_delete_says_so() {
     let (_agent, client) = client().await;
-    let error = client
-        .delete_topology("lessons", "12")
-        .generation(3)
-        .await
-        .unwrap_err();
+    let error = client.delete_topology("lessons", "12").generation(3).await.unwrap_err();
     assert!(error.is_fenced());
     assert_eq!(error.to_string(), "generation 3");
-    client
-        .delete_topology("lessons", "12")
-        .force()
-        .await
-        .unwrap();
+    client.delete_topology("lessons", "12").force().await.unwrap();
 }
 
 #[tokio::test]
 async fn leases_are_renewed_by_many_notations() {
     let (_agent, client) = client().await;
-    let topology = client
-        .apply(Topology::new("lessons", "14").generation(9))
-        .await
-        .unwrap();
+    let topology = client.apply(Topology::new("lessons", "14").generation(9)).await.unwrap();
     let answers = client
         .renew_leases([
             Renewal::from(("lessons", "12")),
@@ -101,28 +66,14 @@ async fn leases_are_renewed_by_many_notations() {
         .unwrap();
     let names: Vec<_> = answers.iter().map(|answer| answer.name.as_str()).collect();
     assert_eq!(names, ["12 0", "13 2", "14 9"]);
-    assert_eq!(
-        client
-            .renew_leases([("lessons", "12")])
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(client.renew_leases([("lessons", "12")]).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_watch_is_a_stream_too() {
     let (_agent, client) = client().await;
-    let watch = client
-        .watch(WatchRequest::topology("lessons", "12"))
-        .await
-        .unwrap();
-    let tokens: Vec<_> = watch
-        .take(1)
-        .map(|event| event.unwrap().resume_token)
-        .collect()
-        .await;
+    let watch = client.watch(WatchRequest::topology("lessons", "12")).await.unwrap();
+    let tokens: Vec<_> = watch.take(1).map(|event| event.unwrap().resume_token).collect().await;
     assert_eq!(tokens, ["1"]);
 }
 

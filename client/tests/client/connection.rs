@@ -41,9 +41,7 @@ async fn a_tcp_port_without_an_agent_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let error = Client::connect(format!("tcp://{address}"))
-        .await
-        .unwrap_err();
+    let error = Client::connect(format!("tcp://{address}")).await.unwrap_err();
     assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("--listen"), "{error}");
 }
@@ -69,10 +67,7 @@ async fn an_agent_that_hangs_up_is_unavailable() {
     let client = Client::connect(target(&socket)).await.unwrap();
     let error = client.get_node().await.unwrap_err();
     assert!(error.is_unavailable() && error.is_retryable(), "{error:?}");
-    assert!(
-        error.to_string().contains(socket.to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(socket.to_str().unwrap()), "{error}");
 }
 
 #[tokio::test]
@@ -84,16 +79,8 @@ async fn a_client_finds_an_agent_that_restarted() {
     let directory = agent.stop().await;
     let error = client.get_node().await.unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
-    assert!(
-        error
-            .to_string()
-            .contains("there is no such socket\nhint: is the agent running?"),
-        "{error}"
-    );
-    assert!(matches!(
-        error.connect_error(),
-        Some(ConnectError::NoSocket { .. })
-    ));
+    assert!(error.to_string().contains("there is no such socket\nhint: is the agent running?"), "{error}");
+    assert!(matches!(error.connect_error(), Some(ConnectError::NoSocket { .. })));
 
     let agent = Agent::start_in(directory, GetNode::Answer);
     client.get_node().await.unwrap();

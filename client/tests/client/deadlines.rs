@@ -18,25 +18,15 @@ async fn the_agent_is_told_the_deadline() {
     assert_eq!(client.get_node().await.unwrap().kernel, "10000000u");
     let quick = client.with_deadline(Duration::from_millis(1500));
     assert_eq!(quick.get_node().await.unwrap().kernel, "1500000u");
-    let patient = Client::builder()
-        .deadline(Duration::MAX)
-        .connect(agent.target.clone())
-        .await
-        .unwrap();
+    let patient = Client::builder().deadline(Duration::MAX).connect(agent.target.clone()).await.unwrap();
     patient.get_node().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_watch_has_no_deadline() {
     let agent = Agent::start(GetNode::Answer);
-    let client = Client::connect(agent.target.clone())
-        .await
-        .unwrap()
-        .with_deadline(Duration::from_millis(50));
-    let mut watch = client
-        .watch(WatchRequest::all().resume("7-"))
-        .await
-        .unwrap();
+    let client = Client::connect(agent.target.clone()).await.unwrap().with_deadline(Duration::from_millis(50));
+    let mut watch = client.watch(WatchRequest::all().resume("7-")).await.unwrap();
     let first = watch.next().await.unwrap().unwrap();
     assert_eq!((first.cause.as_str(), watch.resume_token()), ("", "7-1"));
     let later = tokio::time::timeout(GRACE + Duration::from_millis(300), watch.next()).await;
@@ -46,22 +36,12 @@ async fn a_watch_has_no_deadline() {
 #[tokio::test]
 async fn a_handler_that_never_answers_is_a_deadline() {
     let agent = Agent::start(GetNode::Never);
-    let client = Client::connect(agent.target.clone())
-        .await
-        .unwrap()
-        .with_deadline(Duration::from_millis(200));
+    let client = Client::connect(agent.target.clone()).await.unwrap().with_deadline(Duration::from_millis(200));
     let begin = Instant::now();
     let error = client.get_node().await.unwrap_err();
     assert!(error.is_deadline(), "{error:?}");
-    assert!(
-        begin.elapsed() < Duration::from_millis(200) + GRACE,
-        "{:?}",
-        begin.elapsed()
-    );
-    assert!(
-        error.to_string().contains("did not answer within 200ms"),
-        "{error}"
-    );
+    assert!(begin.elapsed() < Duration::from_millis(200) + GRACE, "{:?}", begin.elapsed());
+    assert!(error.to_string().contains("did not answer within 200ms"), "{error}");
 }
 
 #[tokio::test]
@@ -70,30 +50,14 @@ async fn a_socket_that_never_answers_is_a_deadline_after_the_grace() {
     let socket = directory.path().join("agent.sock");
     // Connections wait in the backlog; nobody accepts them.
     let _listener = UnixListener::bind(&socket).unwrap();
-    let client = Client::connect(target(&socket))
-        .await
-        .unwrap()
-        .with_deadline(Duration::from_millis(100));
+    let client = Client::connect(target(&socket)).await.unwrap().with_deadline(Duration::from_millis(100));
     let begin = Instant::now();
     let error = client.get_node().await.unwrap_err();
     assert!(error.is_deadline() && error.is_retryable(), "{error:?}");
-    assert!(
-        begin.elapsed() >= Duration::from_millis(100) + GRACE,
-        "{:?}",
-        begin.elapsed()
-    );
-    assert!(
-        error.hint().unwrap().contains("repeats are free"),
-        "{error}"
-    );
+    assert!(begin.elapsed() >= Duration::from_millis(100) + GRACE, "{:?}", begin.elapsed());
+    assert!(error.hint().unwrap().contains("repeats are free"), "{error}");
     // Opening a watch does not wait for ever either.
-    assert!(
-        client
-            .watch(WatchRequest::all())
-            .await
-            .unwrap_err()
-            .is_deadline()
-    );
+    assert!(client.watch(WatchRequest::all()).await.unwrap_err().is_deadline());
 }
 
 #[tokio::test]
@@ -102,16 +66,10 @@ async fn reasons_are_heard_when_they_arrive_after_the_deadline() {
     let agent = Agent::start(GetNode::Reasons(deadline / 2));
     // The agent speaks in time, and the wire is slow.
     let relay = Relay::start(&agent, deadline / 2 + Duration::from_millis(150));
-    let client = Client::connect(relay.target.clone())
-        .await
-        .unwrap()
-        .with_deadline(deadline);
+    let client = Client::connect(relay.target.clone()).await.unwrap().with_deadline(deadline);
     let begin = Instant::now();
     let error = client.get_node().await.unwrap_err();
     assert!(begin.elapsed() > deadline, "{:?}", begin.elapsed());
     assert!(error.is_deadline(), "{error:?}");
-    assert_eq!(
-        error.to_string(),
-        "not ready in time\n  bb1/net1: no such pod"
-    );
+    assert_eq!(error.to_string(), "not ready in time\n  bb1/net1: no such pod");
 }

@@ -26,11 +26,7 @@ impl Relay {
         let socket = directory.path().join("relay.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let far = agent.directory.path().join("agent.sock");
-        Self {
-            target: agent::target(&socket),
-            task: tokio::spawn(relay(listener, far, delay)),
-            _directory: directory,
-        }
+        Self { target: agent::target(&socket), task: tokio::spawn(relay(listener, far, delay)), _directory: directory }
     }
 
     /// Ends every connection.

@@ -1,0 +1,59 @@
+//! The real binaries, built once for each test process.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// Environment variable with the folder of the binaries: nothing is built. Set for what runs inside a private kernel;
+/// to be set by hand to test binaries from elsewhere.
+pub const DIRECTORY: &str = "PODWIRE_TEST_BINARIES";
+
+/// The folder with `podwire-agent`, `podwire` and `private`, built with the profile of this executable.
+///
+/// # Errors
+///
+/// The build failed.
+pub fn directory() -> Result<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match BUILT.get_or_init(|| find_or_build().map_err(|error| format!("{error:#}"))) {
+        Ok(directory) => Ok(directory),
+        Err(error) => bail!("{error}"),
+    }
+}
+
+fn find_or_build() -> Result<PathBuf> {
+    if let Some(directory) = env::var_os(DIRECTORY) {
+        return Ok(directory.into());
+    }
+    let this = env::current_exe().context("find our own executable")?;
+    // target/debug/deps/node-0123 or target/debug/demo
+    let mut folder = this.parent().context("a folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("a folder")?;
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    // All of the workspace, as the caller's own build: another choice of packages may mean other features, and a rebuild.
+    cargo.args(["build", "--workspace", "--bins"]);
+    if !io::stderr().is_terminal() {
+        cargo.arg("--quiet");
+    }
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().context("run cargo")?;
+    if !status.success() {
+        bail!("`cargo build --workspace --bins` failed");
+    }
+    for name in ["podwire-agent", "podwire", "private"] {
+        if !folder.join(name).is_file() {
+            bail!("`{}` was not built", folder.join(name).display());
+        }
+    }
+    Ok(folder.to_path_buf())
+}

@@ -1,0 +1,132 @@
+//! Runs a test in a private kernel, by running the test's own executable again inside of one.
+
+use std::{
+    any::Any,
+    env,
+    io::{self, Read, Write},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::Path,
+    process::{self, Command, ExitStatus},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{binaries, kernel::FORBIDDEN, lab::Lab};
+
+/// Set in the process inside the private kernel.
+const INSIDE: &str = "PODWIRE_TEST_INSIDE";
+
+/// Environment variable: run every test as an unprivileged user, even where root runs the suite.
+const WITHOUT_ROOT: &str = "PODWIRE_TEST_WITHOUT_ROOT";
+
+/// How long a test may take. Inside, the test is given up a little earlier, to show what the kernel looks like.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A user without any right, `nobody` on most systems.
+const NOBODY: u32 = 65534;
+
+/// Who runs the test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// Whoever runs the suite: with root's network namespace, or a user namespace.
+    Caller,
+    /// An unprivileged user in a user namespace, even where root runs the suite.
+    Nobody,
+}
+
+/// Runs `test` in a private kernel of its own.
+///
+/// `helper` is `env!("CARGO_BIN_EXE_private")`. The calling thread must have the test's name, as libtest gives it. Where the
+/// system forbids namespaces the test is skipped with a loud message, and fails where the environment has `CI`.
+///
+/// # Panics
+///
+/// When the test does, with its output and what the kernel showed at that moment.
+pub fn run(helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
+    if env::var_os(INSIDE).is_some() {
+        inside(test);
+        return;
+    }
+    match outside(Path::new(helper), user) {
+        Ok((status, _)) if status.success() => {}
+        Ok((status, output)) if status.code() == Some(i32::from(FORBIDDEN)) => skip(&output),
+        Ok((status, output)) => panic!("inside the private kernel: {status}\n{output}"),
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+/// Says loudly that something is missing on this machine, so that a test cannot run; under CI, fails.
+///
+/// # Panics
+///
+/// Where the environment has `CI`.
+pub fn skip(why: &str) {
+    let name = thread::current().name().unwrap_or_default().to_owned();
+    assert!(env::var_os("CI").is_none(), "{name} cannot run here: {why}");
+    // Around libtest's capture: a skipped test must not look like one that passed.
+    let _ = writeln!(io::stderr(), "\n*** SKIPPED: {name}\n{why}\n");
+}
+
+fn outside(helper: &Path, user: User) -> Result<(ExitStatus, String)> {
+    let name = thread::current().name().map(str::to_owned).filter(|name| name != "main");
+    let name = name.context("call from the thread that libtest named after the test")?;
+    let (reader, writer) = io::pipe()?;
+    let mut command = Command::new(helper);
+    if user == User::Nobody || env::var_os(WITHOUT_ROOT).is_some() {
+        command.args(["--as-user", &NOBODY.to_string()]);
+    }
+    command.arg(env::current_exe()?).args([&name, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(INSIDE, "1").env(binaries::DIRECTORY, binaries::directory()?);
+    command.stdin(process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().context("start the helper")?;
+    drop(command);
+    let output = thread::spawn(move || {
+        let (mut output, mut reader) = (Vec::new(), reader);
+        let _ = reader.read_to_end(&mut output);
+        String::from_utf8_lossy(&output).into_owned()
+    });
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if started.elapsed() > DEADLINE {
+            child.kill()?;
+            child.wait()?;
+            break None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    // All that could write has died with the pid namespace.
+    let output = output.join().unwrap_or_default();
+    let Some(status) = status else { bail!("no end after {DEADLINE:?}\n{output}") };
+    if status.success() && !output.contains("1 passed") {
+        bail!("`{name}` was not found in its own executable\n{output}");
+    }
+    Ok((status, output))
+}
+
+fn inside(test: impl AsyncFnOnce(&Lab)) {
+    let lab = match Lab::new() {
+        Ok(lab) => lab,
+        Err(error) => panic!("set the lab up: {error:#}"),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("start a runtime: {error}"),
+    };
+    let watched = lab.clone();
+    thread::spawn(move || {
+        thread::sleep(DEADLINE.mul_f32(0.9));
+        eprintln!("given up\n{}", watched.report());
+        process::exit(124);
+    });
+    let result: Result<(), Box<dyn Any + Send>> =
+        catch_unwind(AssertUnwindSafe(|| runtime.block_on(async { test(&lab).await })));
+    if let Err(panic) = result {
+        eprintln!("{}", lab.report());
+        resume_unwind(panic);
+    }
+}

@@ -1,0 +1,102 @@
+//! Raw frames in and out of an interface in a network namespace, as a network device would send and see them.
+
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    errno::Errno,
+    ifaddrs::getifaddrs,
+    sys::{
+        socket::{
+            AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
+            sockopt::ReceiveTimeout,
+        },
+        time::TimeVal,
+    },
+};
+
+use crate::netns;
+
+/// Where LLDP frames go; a bridge by 802.1D keeps them to itself.
+pub const LLDP: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e];
+/// Where LACP frames go.
+pub const LACP: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02];
+
+/// A packet socket on one interface. Open it before the frame is sent: the kernel keeps what comes in between.
+#[derive(Debug)]
+pub struct Tap {
+    socket: OwnedFd,
+    place: String,
+    mac: [u8; 6],
+}
+
+impl Tap {
+    /// Opens a tap on `interface` in the network namespace `pod`.
+    ///
+    /// # Errors
+    ///
+    /// No such namespace or interface.
+    pub fn open(pod: &str, interface: &str) -> Result<Self> {
+        let place = format!("{pod}/{interface}");
+        let (socket, mac) = netns::inside(pod, || {
+            let all = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
+                .context("open a packet socket")?;
+            let link = getifaddrs()?
+                .filter(|each| each.interface_name == interface)
+                .find_map(|each| each.address?.as_link_addr().copied())
+                .with_context(|| format!("no interface `{interface}`"))?;
+            // The address has protocol 0, with which the kernel keeps that of the socket: every frame.
+            bind(all.as_raw_fd(), &link).context("bind")?;
+            Ok((all, link.addr().context("a MAC address")?))
+        })
+        .with_context(|| format!("tap {place}"))?;
+        Ok(Self { socket, place, mac })
+    }
+
+    /// The MAC address of the interface.
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    /// Sends a frame to `to`, from the interface's own address, with `body` (type and payload), padded to 60 bytes; returns it.
+    ///
+    /// # Errors
+    ///
+    /// The interface is down or gone.
+    pub fn send(&self, to: [u8; 6], body: &[u8]) -> Result<Vec<u8>> {
+        let mut frame = [&to[..], &self.mac[..], body].concat();
+        frame.resize(frame.len().max(60), 0);
+        send(self.socket.as_raw_fd(), &frame, MsgFlags::empty())
+            .with_context(|| format!("send from {}", self.place))?;
+        Ok(frame)
+    }
+
+    /// Waits until `frame` comes in.
+    ///
+    /// # Errors
+    ///
+    /// It did not within `patience`; says what came instead.
+    pub fn expect(&self, frame: &[u8], patience: Duration) -> Result<()> {
+        let mut others = Vec::new();
+        let started = Instant::now();
+        let mut buffer = vec![0; 65536];
+        while started.elapsed() < patience {
+            let left = i64::try_from(patience.saturating_sub(started.elapsed()).as_micros().max(1000))?;
+            setsockopt(&self.socket, ReceiveTimeout, &TimeVal::new(left / 1_000_000, left % 1_000_000))?;
+            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(length) if &buffer[..length] == frame => return Ok(()),
+                Ok(length) => others.push(hexadecimal(&buffer[..length.min(32)])),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(error) => return Err(error).with_context(|| format!("receive at {}", self.place)),
+            }
+        }
+        bail!("{}: no frame {} within {patience:?}; others: {others:?}", self.place, hexadecimal(frame))
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}

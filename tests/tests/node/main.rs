@@ -1,0 +1,44 @@
+//! End-to-end tests on real kernels: the real agent and the real command, each test in a private kernel of its own.
+//!
+//! One executable, so that it links once. See `podwire_tests` for what a test has at hand.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
+#![allow(missing_docs, reason = "the names of the tests say what they prove")]
+
+mod bridges;
+mod client;
+mod command;
+mod devices;
+mod generations;
+mod grpcurl;
+mod harness;
+mod inputs;
+mod interfaces;
+mod leases;
+mod limits;
+mod links;
+mod manifests;
+mod obstacles;
+mod ownership;
+mod pods;
+mod process;
+mod refusals;
+mod repeats;
+mod rooms;
+mod triangle;
+mod watch;
+
+use podwire_tests::{
+    lab::Lab,
+    private::{self, User},
+};
+
+/// Runs a test in a private kernel of its own.
+fn private(test: impl AsyncFnOnce(&Lab)) {
+    private::run(env!("CARGO_BIN_EXE_private"), User::Caller, test);
+}
+
+/// The same as an unprivileged user, in a user namespace, even where root runs the suite.
+fn private_without_root(test: impl AsyncFnOnce(&Lab)) {
+    private::run(env!("CARGO_BIN_EXE_private"), User::Nobody, test);
+}
