@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use podwire_agent::{
     config::{Config, LogFormat},
     run::run,
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Config::command().error(ErrorKind::ValueValidation, error).exit();
     }
     log(&config);
+    raise_descriptor_limit();
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -34,6 +36,15 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(error.as_ref()),
+    }
+}
+
+/// A converge holds two descriptors for each of its pods: the soft limit of 1024 is that of a program with `select`.
+fn raise_descriptor_limit() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(errno) = raised {
+        tracing::warn!(%errno, "the limit of open files cannot be raised: large topologies may not fit");
     }
 }
 

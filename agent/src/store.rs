@@ -15,7 +15,12 @@ pub use memory::MemoryStore;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// It shall be there.
-    Live(Arc<Intent>),
+    Live {
+        /// What it shall be.
+        intent: Arc<Intent>,
+        /// What it was, while a change is under way: a crash in between leaves devices of both.
+        former: Option<Arc<Intent>>,
+    },
     /// It was deleted; its generation still fences.
     Deleted {
         /// The highest generation seen.

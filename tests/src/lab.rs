@@ -127,17 +127,7 @@ impl Lab {
     ///
     /// There is no such namespace.
     pub fn links(&self, namespace: &str) -> Vec<Value> {
-        self.try_links(namespace).unwrap_or_else(|error| panic!("{error:#}"))
-    }
-
-    /// As [`Self::links`], where the namespace may be going.
-    pub(crate) fn try_links(&self, namespace: &str) -> Result<Vec<Value>> {
-        let mut links = match json("ip", &format!("-j -d {}link show", flag(namespace)))? {
-            Value::Array(links) => links,
-            other => bail!("not a list: {other}"),
-        };
-        links.sort_by_key(|link| link["ifindex"].as_u64());
-        Ok(links)
+        links_of(namespace).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
     /// The names of the links of a named network namespace, by index, without the loopback.
@@ -197,6 +187,16 @@ impl Lab {
         }
         report
     }
+}
+
+/// The links of a named network namespace, or of the node with an empty name, by index.
+pub(crate) fn links_of(namespace: &str) -> Result<Vec<Value>> {
+    let mut links = match json("ip", &format!("-j -d {}link show", flag(namespace)))? {
+        Value::Array(links) => links,
+        other => bail!("not a list: {other}"),
+    };
+    links.sort_by_key(|link| link["ifindex"].as_u64());
+    Ok(links)
 }
 
 /// `-n NAME ` for the tools of iproute2; empty for the node's own namespace.

@@ -94,7 +94,11 @@ fn verdict(error: &ChangeError) -> Verdict {
         ChangeError::Step { source, .. } if source.is_unsupported() => {
             say(Code::Unimplemented, "UNSUPPORTED", ErrorDetails::new())
         }
-        // The kernel refused what was checked before: nothing that the caller could put right in its request.
+        ChangeError::Step { source, .. } | ChangeError::Look { source, .. } if source.is_exhausted() => {
+            say(Code::ResourceExhausted, "EXHAUSTED", ErrorDetails::new())
+        }
+        // What only the kernel can judge: a next hop that is not reachable, IPv6 that the pod has turned off.
+        ChangeError::Step { source, step, .. } if source.is_refusal() => refuse("KERNEL_REFUSED", step),
         ChangeError::Step { .. } | ChangeError::Look { .. } => say(Code::Internal, "KERNEL", ErrorDetails::new()),
         // The change was undone: the same request may succeed once the disk does, so a caller may try again.
         ChangeError::Store { .. } => say(Code::Unavailable, "STORE", ErrorDetails::new()),

@@ -33,12 +33,17 @@ pub enum NameError {
 
 /// Checks an RFC 1123 label: 1 to 63 of `[a-z0-9]([-a-z0-9]*[a-z0-9])?`.
 fn label(text: &str) -> Result<(), NameError> {
-    const MOST: usize = 63;
+    within(text, 63)?;
+    letters(text)
+}
+
+fn within(text: &str, most: usize) -> Result<(), NameError> {
+    if text.len() > most { Err(NameError::TooLong { length: text.len(), most }) } else { Ok(()) }
+}
+
+fn letters(text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
-    }
-    if text.len() > MOST {
-        return Err(NameError::TooLong { length: text.len(), most: MOST });
     }
     let last = text.len() - 1;
     for (at, character) in text.char_indices() {
@@ -54,23 +59,18 @@ fn label(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Checks an RFC 1123 subdomain: labels joined by dots, at most 253 bytes.
+/// Checks an RFC 1123 subdomain as Kubernetes does (`IsDNS1123Subdomain`): parts like those of labels, of any length,
+/// joined by dots, at most 253 bytes.
 fn subdomain(text: &str) -> Result<(), NameError> {
-    const MOST: usize = 253;
-    if text.len() > MOST {
-        return Err(NameError::TooLong { length: text.len(), most: MOST });
-    }
-    text.split('.').try_for_each(label)
+    within(text, 253)?;
+    text.split('.').try_for_each(letters)
 }
 
 /// Checks a Kubernetes UID: opaque, but short and printable.
 fn uid(text: &str) -> Result<(), NameError> {
-    const MOST: usize = 128;
+    within(text, 128)?;
     if text.is_empty() {
         return Err(NameError::Empty);
-    }
-    if text.len() > MOST {
-        return Err(NameError::TooLong { length: text.len(), most: MOST });
     }
     match text.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || *c == '-')) {
         None => Ok(()),
@@ -176,6 +176,8 @@ mod tests {
         }
         assert!("web-0.lab".parse::<PodName>().is_ok());
         assert!("web..lab".parse::<PodName>().is_err());
+        assert!("p".repeat(253).parse::<PodName>().is_ok());
+        assert!("p".repeat(254).parse::<PodName>().is_err());
     }
 
     proptest! {

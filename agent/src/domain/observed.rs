@@ -49,8 +49,6 @@ pub struct Panel {
     pub ports: BTreeMap<String, PortState>,
     /// Devices that nobody asked for: index and name.
     pub strangers: Vec<(u32, String)>,
-    /// The highest interface index in use.
-    pub highest_index: u32,
 }
 
 /// A bridge as it is.
@@ -83,8 +81,8 @@ pub struct PortState {
     pub bridge_port: Option<BridgePort>,
     /// Whether it may pass frames: operational state up and, in a bridge, forwarding.
     pub forwarding: bool,
-    /// Index in the pod's current namespace of the NIC at its other end. `None`: that lies elsewhere, in an old sandbox.
-    pub nic_index: Option<u32>,
+    /// The pod in whose current namespace its other end lies, and the index there. `None`: that lies elsewhere, in an old sandbox.
+    pub nic: Option<(PodKey, u32)>,
     /// Where what comes in at it goes.
     pub redirect: Redirect,
 }
@@ -138,6 +136,8 @@ pub struct PodState {
     pub sandbox: SandboxId,
     /// Its devices, by name.
     pub links: BTreeMap<String, PodLink>,
+    /// Indexes of devices that cannot be read: a name of theirs is no text, say.
+    pub unreadable: Vec<u32>,
     /// Its routes of the main table.
     pub routes: Vec<PodRoute>,
 }

@@ -115,12 +115,17 @@ impl KernelError {
         matches!(self, Self::Netlink { errno: Errno::EOPNOTSUPP, .. } | Self::Call { errno: Errno::EOPNOTSUPP, .. })
     }
 
-    /// The agent lacks a privilege.
-    pub fn is_denied(&self) -> bool {
+    /// The kernel answered, and the answer is no.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Netlink { .. })
+    }
+
+    /// The agent or the node has no more descriptors, threads or memory.
+    pub fn is_exhausted(&self) -> bool {
+        use Errno::{EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM};
         matches!(
             self,
-            Self::Call { errno: Errno::EPERM | Errno::EACCES, .. }
-                | Self::Netlink { errno: Errno::EPERM | Errno::EACCES, .. }
+            Self::Call { errno: EMFILE | ENFILE | ENOMEM | EAGAIN, .. } | Self::Netlink { errno: ENOMEM | ENOBUFS, .. }
         )
     }
 

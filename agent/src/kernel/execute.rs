@@ -1,7 +1,7 @@
 //! Carries out steps: as few system calls as the order of the steps allows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::fd::AsFd,
     thread,
     time::{Duration, Instant},
@@ -26,6 +26,12 @@ use super::{
 /// How long a new interface may take until it forwards. Linkwatch runs at least once a second.
 const SETTLE: Duration = Duration::from_millis(2500);
 
+/// Index of `lo` in every namespace.
+const LO: u32 = 1;
+
+/// Indexes from here on are not continued: the kernel takes none above `i32::MAX`.
+const HIGH: u32 = 1 << 30;
+
 /// The socket that a request goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Door {
@@ -46,6 +52,8 @@ pub(super) struct Executor<'a> {
     site: &'a mut LinuxSite,
     /// Indexes of bridges and ports in the panel.
     panel: BTreeMap<String, u32>,
+    /// Indexes that are taken there.
+    used: BTreeSet<u32>,
     next_index: u32,
     /// Indexes of NICs in their pods.
     nics: BTreeMap<NicKey, u32>,
@@ -60,13 +68,25 @@ type Outcome = Result<(), StepFailed>;
 impl<'a> Executor<'a> {
     pub(super) fn new(site: &'a mut LinuxSite) -> Self {
         let mut panel = BTreeMap::new();
-        let mut next_index = 2;
+        let mut used = BTreeSet::new();
         if let Some(seen) = &site.seen.panel {
             panel.extend(seen.bridges.iter().map(|(name, bridge)| (name.clone(), bridge.index)));
             panel.extend(seen.ports.iter().map(|(name, port)| (name.clone(), port.index)));
-            next_index = seen.highest_index.max(1) + 1;
+            used.extend(seen.strangers.iter().map(|(index, _)| *index));
         }
-        Self { site, panel, next_index, nics: BTreeMap::new(), door: Door::Panel, jobs: Vec::new(), doomed: Vec::new() }
+        // Above ours, so that indexes ascend; somebody else's choice of a high one does not use them up.
+        used.extend(panel.values().copied());
+        let next_index = panel.values().copied().filter(|index| *index < HIGH).max().unwrap_or(LO) + 1;
+        Self {
+            site,
+            panel,
+            used,
+            next_index,
+            nics: BTreeMap::new(),
+            door: Door::Panel,
+            jobs: Vec::new(),
+            doomed: Vec::new(),
+        }
     }
 
     pub(super) fn run(mut self, steps: &[Step]) -> Outcome {
@@ -141,6 +161,7 @@ impl<'a> Executor<'a> {
             Step::Mark(nic, altname) => self.inside(at, nic, |index| link::add_altname(index, altname)),
             Step::Unmark(nic, altname) => self.outside(at, nic, |index| link::remove_altname(index, altname)),
             Step::RemovePort { index, .. } => {
+                self.panel.retain(|_, known| known != index);
                 self.doomed.push((at, *index));
                 Ok(())
             }
@@ -287,6 +308,9 @@ impl<'a> Executor<'a> {
 
     /// Indexes are chosen, not waited for: so what refers to a new device goes into the same message batch.
     fn new_index(&mut self, device: &str) -> u32 {
+        while self.used.contains(&self.next_index) {
+            self.next_index += 1;
+        }
         let index = self.next_index;
         self.next_index += 1;
         self.panel.insert(device.to_owned(), index);

@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, OpenOptions},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -130,14 +131,10 @@ fn own_cookie() -> Result<u64, KernelError> {
 }
 
 fn in_namespace<T: Send>(fd: BorrowedFd<'_>, shown: &str, work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
-    let entered = thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            setns(fd, CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("setns", shown, errno))?;
-            Ok(work())
-        });
-        thread.join()
-    });
-    entered.unwrap_or_else(|_| Err(KernelError::Panicked(shown.to_owned())))
+    on_thread(shown, || {
+        setns(fd, CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("setns", shown, errno))?;
+        Ok(work())
+    })
 }
 
 /// Runs `work` on a fresh thread in a fresh namespace that nobody else sees and that ends with the thread.
@@ -146,40 +143,49 @@ fn in_namespace<T: Send>(fd: BorrowedFd<'_>, shown: &str, work: impl FnOnce() ->
 ///
 /// No namespace can be made, or `work` panics.
 pub(super) fn in_scratch<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
-    let made = thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("unshare", "a namespace", errno))?;
-            Ok(work())
-        });
-        thread.join()
-    });
-    made.unwrap_or_else(|_| Err(KernelError::Panicked("a scratch namespace".to_owned())))
+    on_thread("a scratch namespace", || {
+        unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("unshare", "a namespace", errno))?;
+        Ok(work())
+    })
+}
+
+/// A thread that ends with its work: what it does to its own namespace stays its own.
+fn on_thread<T: Send>(shown: &str, work: impl FnOnce() -> Result<T, KernelError> + Send) -> Result<T, KernelError> {
+    thread::scope(|scope| {
+        let started = thread::Builder::new().name("podwire-netns".to_owned()).spawn_scoped(scope, work);
+        let thread = started.map_err(|error| KernelError::io("start a thread for", shown, &error))?;
+        thread.join().unwrap_or_else(|_| Err(KernelError::Panicked(shown.to_owned())))
+    })
 }
 
 /// The directory in which network namespaces are mounted under names, as `ip netns` has it.
 #[derive(Debug, Clone)]
-pub struct NetnsDir(PathBuf);
+pub struct NetnsDir {
+    path: PathBuf,
+    /// Held while a name is half made: a file that is not mounted yet looks like one that is left over.
+    half_made: Arc<Mutex<()>>,
+}
 
 impl Env for NetnsDir {
     fn persist_dir(&self) -> PathBuf {
-        self.0.clone()
+        self.path.clone()
     }
 }
 
 impl NetnsDir {
     /// The directory at a path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { path: path.into(), half_made: Arc::default() }
     }
 
     /// The path of a name.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// The directory itself.
     pub fn dir(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Makes the directory a shared mount, so that what is mounted in it later is seen in other mount namespaces.
@@ -188,7 +194,7 @@ impl NetnsDir {
     ///
     /// The kernel's words.
     pub fn prepare(&self) -> Result<(), KernelError> {
-        self.init().map_err(|source| KernelError::Netns { name: self.0.display().to_string(), source })
+        self.init().map_err(|source| KernelError::Netns { name: self.path.display().to_string(), source })
     }
 
     /// Makes a namespace under a name.
@@ -198,6 +204,7 @@ impl NetnsDir {
     /// `is_present`: the name is taken. Else the kernel's words.
     pub fn create(&self, name: &str) -> Result<(), KernelError> {
         let path = self.path(name);
+        let _making = self.half_made();
         // netns-rs would mount over a namespace that has the name: the file is ours only if we made it.
         OpenOptions::new()
             .write(true)
@@ -217,7 +224,7 @@ impl NetnsDir {
     /// The kernel's words.
     pub fn remove(&self, name: &str) -> Result<(), KernelError> {
         let path = self.path(name);
-        match umount2(&path, MntFlags::MNT_DETACH) {
+        match umount2(&path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
             Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
             Err(errno) => return Err(KernelError::call("umount", path.display().to_string(), errno)),
         }
@@ -236,12 +243,33 @@ impl NetnsDir {
     /// The kernel's words.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), KernelError> {
         let (from_path, to_path) = (self.path(from), self.path(to));
+        let _making = self.half_made();
         File::create_new(&to_path).map_err(|e| KernelError::io("create", to_path.display().to_string(), &e))?;
         mount(Some(&from_path), &to_path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(|errno| {
             let _ = fs::remove_file(&to_path);
             KernelError::call("mount", to_path.display().to_string(), errno)
         })?;
-        self.remove(from)
+        self.remove(from).inspect_err(|_| {
+            // It keeps its old name, and only that one.
+            let _ = self.remove(to);
+        })
+    }
+
+    /// Takes away a name that is a plain file: of an agent that was killed before it mounted. Nothing else is touched.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    pub fn remove_leftover(&self, name: &str) -> Result<(), KernelError> {
+        let _making = self.half_made();
+        let path = self.path(name);
+        let leftover = matches!(Netns::open(&path), Err(NetnsError::NotNetns { .. }))
+            && fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        if leftover { self.remove(name) } else { Ok(()) }
+    }
+
+    fn half_made(&self) -> MutexGuard<'_, ()> {
+        self.half_made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names in it.
@@ -250,9 +278,9 @@ impl NetnsDir {
     ///
     /// The directory cannot be read.
     pub fn names(&self) -> Result<Vec<String>, KernelError> {
-        let failed = |error: std::io::Error| KernelError::io("read", self.0.display().to_string(), &error);
+        let failed = |error: std::io::Error| KernelError::io("read", self.path.display().to_string(), &error);
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.0).map_err(failed)? {
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
             if let Ok(name) = entry.map_err(failed)?.file_name().into_string() {
                 names.push(name);
             }

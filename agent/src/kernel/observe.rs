@@ -98,20 +98,19 @@ fn altname(property: &Prop) -> Option<String> {
 /// Looks at everything in a panel.
 pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) -> Result<Panel, KernelError> {
     // Ids of the pods' namespaces as the panel knows them: they say in which pod the other end of a port is.
-    let mut homes = Vec::new();
-    for pod in pods.values() {
-        homes.extend(nsid_of(socket, pod.netns.fd().as_raw_fd())?);
+    let mut homes = BTreeMap::new();
+    for (key, pod) in pods {
+        if let Some(id) = nsid_of(socket, pod.netns.fd().as_raw_fd())? {
+            homes.insert(id, key);
+        }
     }
     let dump = socket.dump(&link::get_all())?;
-    if dump.unparsed > 0 {
-        let problem = format!("{} devices of the panel do not parse", dump.unparsed);
-        return Err(KernelError::Garbled { operation: "RTM_GETLINK", problem });
-    }
     let mut panel = Panel::default();
+    // A device that does not parse (its name is no text, say) is none of ours: we know what we call ours.
+    panel.strangers.extend(dump.unparsed.iter().map(|index| (*index, format!("#{index}"))));
     for message in &dump.messages {
         let RouteNetlinkMessage::NewLink(message) = message else { continue };
         let device = Device::read(message);
-        panel.highest_index = panel.highest_index.max(device.index);
         match device.kind {
             _ if device.name == "lo" => {}
             Some(InfoKind::Bridge) if device.group == link::GROUP => {
@@ -123,7 +122,7 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
                     BridgeState { index: device.index, mac: device.mac, mtu: device.mtu, up: device.up, options_ok };
                 panel.bridges.insert(device.name, state);
             }
-            Some(InfoKind::Veth) if matches!(device.group, link::GROUP | link::DOOMED_GROUP) => {
+            Some(InfoKind::Veth) if device.group == link::GROUP => {
                 let state = port(socket, &device, &homes)?;
                 panel.ports.insert(device.name, state);
             }
@@ -133,8 +132,8 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
     Ok(panel)
 }
 
-fn port(socket: &mut RouteSocket, device: &Device, homes: &[i32]) -> Result<PortState, KernelError> {
-    let home = device.peer_nsid.is_some_and(|id| homes.contains(&id));
+fn port(socket: &mut RouteSocket, device: &Device, homes: &BTreeMap<i32, &PodKey>) -> Result<PortState, KernelError> {
+    let home = device.peer_nsid.and_then(|id| homes.get(&id)).map(|key| (*key).clone());
     // Of bridge ports too: tc sees frames before the bridge does.
     let redirect = stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages);
     Ok(PortState {
@@ -144,7 +143,7 @@ fn port(socket: &mut RouteSocket, device: &Device, homes: &[i32]) -> Result<Port
         master: device.master,
         bridge_port: device.master.map(|_| bridge_port(&device.port)),
         forwarding: forwards(device),
-        nic_index: device.peer.filter(|_| home),
+        nic: home.zip(device.peer),
         redirect,
     })
 }
@@ -227,9 +226,10 @@ pub(super) fn pod(
     neighbours: &Neighbours,
     with_routes: bool,
 ) -> Result<PodState, KernelError> {
-    let mut state = PodState { sandbox, links: BTreeMap::new(), routes: Vec::new() };
+    let dump = socket.dump(&link::get_all())?;
+    let mut state = PodState { sandbox, links: BTreeMap::new(), unreadable: dump.unparsed, routes: Vec::new() };
     let mut names = BTreeMap::new();
-    for message in &socket.dump(&link::get_all())?.messages {
+    for message in &dump.messages {
         let RouteNetlinkMessage::NewLink(message) = message else { continue };
         let device = Device::read(message);
         names.insert(device.index, device.name.clone());

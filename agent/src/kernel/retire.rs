@@ -5,6 +5,8 @@ use netlink_packet_route::{
     link::{InfoKind, LinkAttribute, LinkInfo},
 };
 
+use nix::errno::Errno;
+
 use super::{
     KernelError, Netns, NetnsDir, NetnsError, link,
     socket::{Mode, RouteSocket},
@@ -20,19 +22,24 @@ pub(super) fn retire(dir: &NetnsDir, panel: &str, cookie: u64) -> Result<(), Ker
 
 /// Removes all retired panels. Bridges go one by one, each with its own hold of RTNL: a namespace that ends with many
 /// bridges in it holds everybody up for as long as they all take together.
+///
+/// One that cannot be removed does not keep the others; the first error is returned.
 pub(super) fn reap(dir: &NetnsDir) -> Result<(), KernelError> {
-    for name in dir.names()? {
-        if !name.starts_with(RETIRED_PREFIX) {
-            continue;
-        }
-        match Netns::open(&dir.path(&name)) {
-            Ok(netns) => empty(&mut netns.socket()?)?,
-            Err(NetnsError::Kernel(error)) => return Err(error),
-            Err(NetnsError::Absent(_) | NetnsError::NotNetns { .. } | NetnsError::Own(_)) => {}
-        }
-        dir.remove(&name)?;
+    let names = dir.names()?;
+    let retired = names.iter().filter(|name| name.starts_with(RETIRED_PREFIX));
+    let done: Vec<Result<(), KernelError>> = retired.map(|name| take_down(dir, name)).collect();
+    done.into_iter().collect()
+}
+
+fn take_down(dir: &NetnsDir, name: &str) -> Result<(), KernelError> {
+    match Netns::open(&dir.path(name)) {
+        Ok(netns) => empty(&mut netns.socket()?)?,
+        Err(NetnsError::NotNetns { .. }) => return dir.remove_leftover(name),
+        Err(NetnsError::Absent(_)) => return Ok(()),
+        Err(NetnsError::Own(path)) => return Err(KernelError::call("take down", path, Errno::EINVAL)),
+        Err(NetnsError::Kernel(error)) => return Err(error),
     }
-    Ok(())
+    dir.remove(name)
 }
 
 fn empty(socket: &mut RouteSocket) -> Result<(), KernelError> {

@@ -103,6 +103,7 @@ impl LinuxSite {
 
     /// Makes the panel: silent by itself, with bridges that no packet filter looks into.
     pub(super) fn create_panel(&mut self) -> Result<(), KernelError> {
+        self.dir.remove_leftover(&self.panel_name)?;
         self.dir.create(&self.panel_name)?;
         self.panel = PanelDoor::open(&self.dir, &self.panel_name)?;
         Ok(())
@@ -138,12 +139,8 @@ impl PanelDoor {
     fn open(dir: &NetnsDir, name: &str) -> Result<Option<Self>, KernelError> {
         let netns = match Netns::open(&dir.path(name)) {
             Ok(netns) => netns,
-            // A file that never became a mount, of an agent that was killed in between: taken away, then made anew.
-            Err(NetnsError::NotNetns { .. }) => {
-                dir.remove(name)?;
-                return Ok(None);
-            }
-            Err(NetnsError::Absent(_)) => return Ok(None),
+            // A file that never became a mount is none: who makes the panel takes it away first.
+            Err(NetnsError::NotNetns { .. } | NetnsError::Absent(_)) => return Ok(None),
             Err(NetnsError::Kernel(error)) => return Err(error),
             Err(NetnsError::Own(path)) => return Err(KernelError::call("open", path, nix::errno::Errno::EINVAL)),
         };

@@ -228,11 +228,11 @@ impl RouteSocket {
             let length = self.fill(operation)?;
             for message in parse(&self.buffer[..length], operation)? {
                 match message {
-                    Message::Object { header, object } if header.sequence_number == self.sequence => {
+                    Message::Object { header, index, object } if header.sequence_number == self.sequence => {
                         dump.interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
                         match object {
                             Some(object) => dump.messages.push(object),
-                            None => dump.unparsed += 1,
+                            None => dump.unparsed.push(index),
                         }
                         if !all {
                             return Ok(dump);
@@ -281,13 +281,13 @@ impl RouteSocket {
 pub(super) struct Dump {
     /// Its entries.
     pub(super) messages: Vec<RouteNetlinkMessage>,
-    /// Entries that do not parse.
-    pub(super) unparsed: usize,
+    /// Interface indexes of devices that do not parse; of no meaning for other tables.
+    pub(super) unparsed: Vec<u32>,
     interrupted: bool,
 }
 
 enum Message {
-    Object { header: NetlinkHeader, object: Option<RouteNetlinkMessage> },
+    Object { header: NetlinkHeader, index: u32, object: Option<RouteNetlinkMessage> },
     Answer { header: NetlinkHeader, code: i32, sentence: String },
     Done { header: NetlinkHeader, code: i32 },
 }
@@ -303,7 +303,9 @@ fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, Kern
         bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
         let header = header(whole);
         match NetlinkMessage::<RouteNetlinkMessage>::deserialize(whole).map(|message| message.payload) {
-            Ok(NetlinkPayload::InnerMessage(object)) => messages.push(Message::Object { header, object: Some(object) }),
+            Ok(NetlinkPayload::InnerMessage(object)) => {
+                messages.push(Message::Object { header, index: 0, object: Some(object) });
+            }
             Ok(NetlinkPayload::Error(answer)) => {
                 let sentence = sentence(&answer.header);
                 messages.push(Message::Answer { header, code: answer.raw_code(), sentence });
@@ -312,7 +314,7 @@ fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, Kern
             Ok(_) => {}
             Err(error) if whole.len() > HEADER_BYTES && header.message_type >= 16 => {
                 tracing::debug!(operation, %error, "an entry of a table does not parse");
-                messages.push(Message::Object { header, object: None });
+                messages.push(Message::Object { header, index: interface_index(whole), object: None });
             }
             Err(error) => return Err(garbled(error.to_string())),
         }
@@ -333,6 +335,12 @@ fn header(bytes: &[u8]) -> NetlinkHeader {
     header.sequence_number = u32_at(8);
     header.port_number = u32_at(12);
     header
+}
+
+/// `ifi_index` of `struct ifinfomsg`, which follows the header of every message about a device.
+fn interface_index(message: &[u8]) -> u32 {
+    let bytes = message.get(HEADER_BYTES + 4..HEADER_BYTES + 8).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u32::from_ne_bytes)
 }
 
 /// The kernel's sentence: attribute `NLMSGERR_ATTR_MSG` (1) behind the header of the message that was refused, which

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     domain::{
-        desired::{Desired, Wire, desired},
+        desired::{Desired, Nic, Wire, desired},
         device::panel_name,
         intent::{Intent, PodKey},
         name::TopologyKey,
@@ -39,6 +39,8 @@ pub(super) struct Converge {
     skip: BTreeSet<InterfaceId>,
     /// Interfaces whose steps failed, with the kernel's words.
     failures: BTreeMap<InterfaceId, String>,
+    /// Interfaces that vanished under their steps.
+    vanished: BTreeMap<InterfaceId, String>,
 }
 
 /// What a converge came to.
@@ -76,7 +78,13 @@ impl Converge {
             plan,
             skip: BTreeSet::new(),
             failures: BTreeMap::new(),
+            vanished: BTreeMap::new(),
         })
+    }
+
+    /// Whether the topology has a panel already.
+    pub(super) fn found_panel(&self) -> bool {
+        self.observed.panel.is_some()
     }
 
     /// The steps that it would take.
@@ -84,11 +92,12 @@ impl Converge {
         &self.plan.steps
     }
 
-    /// Refuses where an interface of a pod that is there cannot be plugged.
+    /// Refuses where an interface that the change touches belongs to a pod that is there and cannot be plugged. One that
+    /// was in trouble before and is not touched is no reason: one pod could hold up everybody else's.
     pub(super) fn refuse_trouble(&self) -> Result<(), ChangeError> {
-        let Some((id, trouble)) = self.plan.trouble.iter().next() else { return Ok(()) };
-        let nic = self.desired.nics.iter().find(|nic| nic.id == *id);
-        let (interface, pod) = (id.clone(), nic.map(|nic| nic.owner.to_string()).unwrap_or_default());
+        let touched = |id: &InterfaceId| !self.nic(id).is_some_and(|nic| self.is_untouched(nic));
+        let Some((id, trouble)) = self.plan.trouble.iter().find(|(id, _)| touched(id)) else { return Ok(()) };
+        let (interface, pod) = (id.clone(), self.nic(id).map(|nic| nic.owner.to_string()).unwrap_or_default());
         Err(match trouble {
             Trouble::Refused(refusal) => {
                 ChangeError::PodRefused { interface, pod, reason: refusal.reason, message: refusal.message.clone() }
@@ -103,42 +112,51 @@ impl Converge {
         })
     }
 
-    /// Takes the steps; all or nothing is the caller's affair, who converges back where one fails.
-    pub(super) fn carry_out(mut self) -> Result<Outcome, ChangeError> {
-        for _ in 0..ROUNDS {
-            if self.plan.steps.is_empty() {
-                break;
-            }
-            if let Err(failed) = self.site.execute(&self.plan.steps) {
-                return Err(self.step_error(failed));
-            }
-            self.look_again()?;
-        }
-        Ok(self.tried())
+    /// Takes the steps; all or nothing is the caller's affair, who converges back where one fails. An interface that the
+    /// change does not touch may fail alone.
+    pub(super) fn carry_out(self) -> Result<Outcome, ChangeError> {
+        self.run(Self::is_untouched)
     }
 
     /// Takes the steps; an interface whose step fails is left alone and the others go on.
-    pub(super) fn carry_out_what_can_be(mut self) -> Result<Outcome, ChangeError> {
+    pub(super) fn carry_out_what_can_be(self) -> Result<Outcome, ChangeError> {
+        self.run(|_, _| true)
+    }
+
+    fn run(mut self, may_fail_alone: impl Fn(&Self, &Nic) -> bool) -> Result<Outcome, ChangeError> {
         let most = ROUNDS + self.desired.nics.len();
         for _ in 0..most {
             if self.plan.steps.is_empty() {
                 break;
             }
             if let Err(failed) = self.site.execute(&self.plan.steps) {
-                let nic = self.plan.steps.get(failed.at).and_then(Step::nic);
-                let id = nic.and_then(|key| self.desired.nic(key)).map(|nic| nic.id.clone());
-                let Some(id) = id else { return Err(self.step_error(failed)) };
-                let words = format!("{}: {}", self.plan.steps[failed.at], failed.source);
-                tracing::warn!(topology = %self.key, interface = %id, error = %words, "an interface cannot be plugged");
-                // A device that vanished under the step is no failure: the pod is going, and the next look says so.
-                if !failed.source.is_gone() {
-                    self.failures.insert(id.clone(), words);
-                }
-                self.skip.insert(id);
+                let nic = self.plan.steps.get(failed.at).and_then(Step::nic).and_then(|key| self.desired.nic(key));
+                let alone = nic.filter(|nic| may_fail_alone(&self, nic)).map(|nic| nic.id.clone());
+                let Some(id) = alone else { return Err(self.step_error(failed)) };
+                self.leave_alone(id, &failed);
             }
             self.look_again()?;
         }
-        Ok(self.tried())
+        let failures = Some(self.failures);
+        Ok(Outcome { desired: self.desired, observed: self.observed, plan: self.plan, failures })
+    }
+
+    fn leave_alone(&mut self, id: InterfaceId, failed: &StepFailed) {
+        let words = format!("{}: {}", self.plan.steps[failed.at], failed.source);
+        tracing::warn!(topology = %self.key, interface = %id, error = %words, "an interface cannot be plugged");
+        // What vanished under the step comes back with the pod, or does not: nobody refused it.
+        let list = if failed.source.is_gone() { &mut self.vanished } else { &mut self.failures };
+        list.insert(id.clone(), words);
+        self.skip.insert(id);
+    }
+
+    /// Whether a NIC is what it was before the change.
+    fn is_untouched(&self, nic: &Nic) -> bool {
+        self.former.as_ref().and_then(|former| former.nic(&nic.key)) == Some(nic)
+    }
+
+    fn nic(&self, id: &InterfaceId) -> Option<&Nic> {
+        self.desired.nics.iter().find(|nic| nic.id == *id)
     }
 
     /// What is there, without any step.
@@ -146,15 +164,13 @@ impl Converge {
         Outcome { desired: self.desired, observed: self.observed, plan: self.plan, failures: None }
     }
 
-    fn tried(self) -> Outcome {
-        let failures = Some(self.failures);
-        Outcome { desired: self.desired, observed: self.observed, plan: self.plan, failures }
-    }
-
     fn look_again(&mut self) -> Result<(), ChangeError> {
         let look = |source: KernelError| ChangeError::Look { key: self.key.clone(), source: Box::new(source) };
         self.observed = self.site.observe().map_err(look)?;
         self.plan = plan(&self.desired, self.former.as_ref(), &self.observed, &self.skip);
+        for (id, words) in &self.vanished {
+            self.plan.pending.entry(id.clone()).or_insert_with(|| words.clone());
+        }
         Ok(())
     }
 

@@ -190,7 +190,7 @@ impl Engine {
     /// Lets a lease run in full again. Generation 0 is not checked.
     pub fn renew(&self, key: &TopologyKey, generation: Generation) -> Renewal {
         let mut ledger = self.ledger();
-        let Some(entry) = ledger.get_mut(key) else { return Renewal::NotFound };
+        let Some(entry) = ledger.get_mut(key).filter(|entry| !entry.ending) else { return Renewal::NotFound };
         if generation > Generation(0) && generation < entry.intent.generation {
             return Renewal::Fenced;
         }

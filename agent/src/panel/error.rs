@@ -229,6 +229,6 @@ fn undone(cost: &str, undo: Option<&str>) -> String {
     let cost = if cost.is_empty() { String::new() } else { format!("; removed before it: {cost}") };
     match undo {
         None => format!(" failed{cost}; the topology is as it was before"),
-        Some(problem) => format!(" failed{cost}; undoing it failed too: {problem}"),
+        Some(problem) => format!(" failed{cost}; undoing it did not succeed for all of it: {problem}"),
     }
 }

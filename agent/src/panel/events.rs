@@ -17,6 +17,9 @@ use super::view::TopologyView;
 /// Events that are kept for those who resume. A watcher that falls further behind begins anew.
 const KEPT: usize = 1024;
 
+/// Interfaces that all kept events may show together: an event of a large topology takes some kilobytes for each ten.
+const KEPT_INTERFACES: usize = 32 * 1024;
+
 /// Where in the stream of events a watcher is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResumeToken {
@@ -77,12 +80,18 @@ impl FromStr for ResumeToken {
     }
 }
 
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Event>,
+    interfaces: usize,
+}
+
 /// The events of all topologies: a bounded ring that each watcher reads at its own pace, so that a slow one costs
 /// nobody anything.
 #[derive(Debug)]
 pub struct Events {
     run: u64,
-    ring: Mutex<VecDeque<Event>>,
+    ring: Mutex<Ring>,
     latest: watch::Sender<u64>,
 }
 
@@ -119,9 +128,9 @@ impl Events {
 
     fn find(&self, sequence: u64) -> Result<Option<Event>, ResumeError> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(first) = ring.front().map(|event| event.token.sequence) else { return Ok(None) };
+        let Some(first) = ring.events.front().map(|event| event.token.sequence) else { return Ok(None) };
         let Some(offset) = (sequence + 1).checked_sub(first) else { return Err(ResumeError::TooOld) };
-        Ok(usize::try_from(offset).ok().and_then(|offset| ring.get(offset)).cloned())
+        Ok(usize::try_from(offset).ok().and_then(|offset| ring.events.get(offset)).cloned())
     }
 
     pub(super) fn publish(&self, key: TopologyKey, kind: EventKind, cause: &str) {
@@ -129,15 +138,25 @@ impl Events {
         let sequence = *self.latest.borrow() + 1;
         let token = ResumeToken { run: self.run, sequence };
         tracing::info!(topology = %key, cause, kind = kind.word(), "event");
-        ring.push_back(Event { token, key, kind, cause: cause.to_owned(), time: SystemTime::now() });
-        if ring.len() > KEPT {
-            ring.pop_front();
+        ring.interfaces += kind.interfaces();
+        ring.events.push_back(Event { token, key, kind, cause: cause.to_owned(), time: SystemTime::now() });
+        while ring.events.len() > KEPT || (ring.interfaces > KEPT_INTERFACES && ring.events.len() > 1) {
+            if let Some(oldest) = ring.events.pop_front() {
+                ring.interfaces -= oldest.kind.interfaces();
+            }
         }
         self.latest.send_replace(sequence);
     }
 }
 
 impl EventKind {
+    fn interfaces(&self) -> usize {
+        match self {
+            Self::Changed(view) => view.interfaces.len(),
+            Self::Deleted => 0,
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Self::Changed(_) => "changed",

@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub states: BTreeMap<InterfaceId, (State, SystemTime)>,
     /// State of the whole and since when.
     pub state: (State, SystemTime),
+    /// Its lease has ended and it is being deleted: too late to renew.
+    pub ending: bool,
     /// What was published last.
     pub published: Option<Arc<TopologyView>>,
 }
@@ -55,6 +57,7 @@ impl Entry {
             failures: BTreeMap::new(),
             states: BTreeMap::new(),
             state: (State::Pending, SystemTime::now()),
+            ending: false,
             published: None,
         }
     }
@@ -125,8 +128,7 @@ impl Ledger {
     /// The generation that a deleted topology left behind.
     pub(super) fn buried(&self, key: &TopologyKey) -> Option<Generation> {
         let (generation, at) = self.deleted.get(key)?;
-        let fresh = at.elapsed().is_ok_and(|age| age < TOMBSTONE);
-        fresh.then_some(*generation)
+        is_fresh(*at).then_some(*generation)
     }
 
     /// Puts a new intent in the place of the one before, which keeps its claims until `settle`.
@@ -139,6 +141,13 @@ impl Ledger {
             }
         }
         self.index(&key);
+    }
+
+    /// What it was left nothing behind.
+    pub(super) fn forget_former(&mut self, key: &TopologyKey) {
+        if self.entries.get_mut(key).and_then(|entry| entry.former.take()).is_some() {
+            self.index(key);
+        }
     }
 
     /// The change is certain: what it was is forgotten, and the lease runs in full.
@@ -169,9 +178,13 @@ impl Ledger {
     pub(super) fn load(&mut self, records: Vec<(TopologyKey, Record)>) {
         for (key, record) in records {
             match record {
-                Record::Live(intent) => {
+                Record::Live { intent, former } => {
                     self.begin(intent);
                     self.settle(&key);
+                    if let Some(entry) = self.entries.get_mut(&key) {
+                        entry.former = former;
+                    }
+                    self.index(&key);
                 }
                 Record::Deleted { generation, at } => {
                     self.deleted.insert(key, (generation, at));
@@ -180,11 +193,23 @@ impl Ledger {
         }
     }
 
+    /// Generations of deleted topologies whose day is over. They are forgotten; the store shall forget them too.
+    pub(super) fn expired(&mut self) -> Vec<TopologyKey> {
+        let (fresh, expired) = std::mem::take(&mut self.deleted).into_iter().partition(|(_, (_, at))| is_fresh(*at));
+        self.deleted = fresh;
+        let expired: BTreeMap<TopologyKey, _> = expired;
+        expired.into_keys().collect()
+    }
+
+    /// How many deleted topologies still fence.
+    pub(super) fn tombstones(&self) -> usize {
+        self.deleted.len()
+    }
+
     /// The topology is gone; its generation stays for a day.
     pub(super) fn bury(&mut self, key: &TopologyKey, generation: Generation) {
         self.entries.remove(key);
         self.index(key);
-        self.deleted.retain(|_, (_, at)| at.elapsed().is_ok_and(|age| age < TOMBSTONE));
         if generation > Generation(0) {
             self.deleted.insert(key.clone(), (generation, SystemTime::now()));
         }
@@ -210,6 +235,11 @@ impl Ledger {
             self.addresses.extend(addresses.map(|(parent, address)| ((parent.clone(), address), key.clone())));
         }
     }
+}
+
+/// Whether a deletion is less than a day ago. A clock that was set back makes it younger, not forgotten.
+fn is_fresh(at: SystemTime) -> bool {
+    at.elapsed().ok().is_none_or(|age| age < TOMBSTONE)
 }
 
 /// What others than one topology claim.

@@ -1,7 +1,7 @@
 //! Named network namespaces as pods of a bare host.
 
 use crate::{
-    domain::{name::NetnsName, violation::Violation},
+    domain::name::{NetnsName, TopologyKey},
     kernel::{KernelError, Netns, NetnsDir, NetnsError},
     pods::NamedPods,
 };
@@ -80,7 +80,7 @@ impl Engine {
         }
         let dir = self.netns_dir();
         let done = tokio::task::spawn_blocking(move || work(&dir)).await;
-        done.unwrap_or_else(|_| Err(ChangeError::Invalid(vec![Violation::new("name", "the agent failed at it")])))
+        done.unwrap_or_else(|_| Err(ChangeError::Bug(TopologyKey::default())))
     }
 }
 

@@ -61,8 +61,9 @@ impl NamedPods {
             Err(error @ NetnsError::Absent(_)) => PodDoor::Absent(format!("{error} yet")),
             Err(error @ NetnsError::NotNetns { .. }) => refused("NOT_A_NETNS", error.to_string()),
             Err(error @ NetnsError::Own(_)) => refused("HOST_NETWORK", error.to_string()),
-            Err(NetnsError::Kernel(error)) if error.is_denied() => refused("NETNS_DENIED", error.to_string()),
-            Err(NetnsError::Kernel(error)) => return Err(error.into()),
+            // Of the agent and not of this pod: everybody would fail.
+            Err(NetnsError::Kernel(error)) if error.is_exhausted() => return Err(error.into()),
+            Err(NetnsError::Kernel(error)) => refused("NETNS_UNREADABLE", error.to_string()),
         })
     }
 }

@@ -94,7 +94,7 @@ impl Client {
     }
 }
 
-change!(CreateLinkRequest, links.create_link, v1::Link, |response| { present(response.link, "link") });
-change!(UpdateLinkRequest, links.update_link, v1::Link, |response| { present(response.link, "link") });
+change!(CreateLinkRequest, links.create_link, v1::Link, |response| present(response.link, "link"));
+change!(UpdateLinkRequest, links.update_link, v1::Link, |response| present(response.link, "link"));
 change!(DeleteLinkRequest, links.delete_link, (), |_response| Ok(()));
 wait!(CreateLinkRequest);

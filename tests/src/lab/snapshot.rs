@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, fs};
 use serde_json::Value;
 
 use crate::{
-    lab::{Lab, flag, json},
+    lab::{Lab, flag, json, links_of},
     netns,
 };
 
@@ -58,9 +58,7 @@ impl Lab {
             look("port", "bridge", &format!("{at}-d link show"));
             look("queue", "tc", &format!("{at}qdisc show"));
             if name.starts_with("podwire.") {
-                for device in
-                    self.try_links(&name).unwrap_or_default().iter().filter_map(|link| link["ifname"].as_str())
-                {
+                for device in links_of(&name).unwrap_or_default().iter().filter_map(|link| link["ifname"].as_str()) {
                     look("filter", "tc", &format!("{at}filter show dev {device} ingress"));
                 }
             }

@@ -6,6 +6,8 @@
 #![allow(missing_docs, reason = "the names of the tests say what they prove")]
 
 mod bridges;
+mod changes;
+mod churn;
 mod client;
 mod command;
 mod devices;

@@ -125,6 +125,13 @@ fn judge<'a>(nic: &Nic, known: &Known<'a>) -> Judgement<'a> {
             };
         }
     }
+    if let Some((home, index)) = port.and_then(|port| port.nic.as_ref())
+        && *home == nic.key.pod
+        && pod.unreadable.contains(index)
+    {
+        let message = format!("its device (index {index}) has a name that is no text: take that name away");
+        return Judgement::Trouble(Trouble::InTheWay { reason: "UNREADABLE_INTERFACE", message });
+    }
     // A port whose other end is gone, renamed, in an old sandbox or wired in another way.
     let removal = port.map(|port| remove_port(&port_device_name(&nic.key), port.index, Some(&nic.key)));
     Judgement::Fate(Fate::Make { pod, removal })
@@ -148,7 +155,8 @@ fn foreign(nic: &Nic, link: &PodLink) -> Trouble {
 /// The device of a NIC's name where it is at the other end of the NIC's port.
 pub(super) fn behind_port<'a>(nic: &Nic, known: &Known<'a>) -> Option<&'a PodLink> {
     let port = known.observed.panel.as_ref()?.ports.get(&port_device_name(&nic.key))?;
-    known.link(&nic.key).filter(|link| port.nic_index == Some(link.index))
+    let (pod, index) = port.nic.as_ref()?;
+    known.link(&nic.key).filter(|link| *pod == nic.key.pod && *index == link.index)
 }
 
 /// The device of a NIC without a port, where it is provably ours: in our group, of the kind that its wire makes, with

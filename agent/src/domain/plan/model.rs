@@ -300,8 +300,7 @@ impl Model {
     /// What a look shows.
     pub(super) fn observe(&self) -> Observed {
         let panel = self.panel.as_ref().map(|panel| {
-            let mut seen =
-                Panel { highest_index: panel.devices.keys().max().copied().unwrap_or(1), ..Panel::default() };
+            let mut seen = Panel::default();
             for (index, device) in &panel.devices {
                 panel::look(&mut seen, *index, device, self.port_forwards(*index));
             }

@@ -14,6 +14,7 @@ use super::{
     super::{
         admission::admit,
         error::ChangeError,
+        events::ResumeToken,
         ledger::{Entry, Ledger, Others},
         record::record,
         request::{Apply, Fence},
@@ -29,8 +30,8 @@ impl Engine {
     ///
     /// Why not; the topology is then as it was before.
     pub async fn apply(&self, apply: Apply) -> Result<TopologyView, ChangeError> {
-        let (key, until, token) = (apply.spec.key.clone(), apply.until, self.events().latest());
-        let view = self.undisturbed(key, |engine| async move { engine.apply_in_turn(apply).await }).await?;
+        let (key, until) = (apply.spec.key.clone(), apply.until);
+        let (view, token) = self.undisturbed(key, |engine| async move { engine.apply_in_turn(apply).await }).await?;
         self.until_ready(view, None, token, until).await
     }
 
@@ -50,9 +51,11 @@ impl Engine {
         Ok((steps, record(&mut Entry::new(intent), &converge.outcome())))
     }
 
-    async fn apply_in_turn(&self, apply: Apply) -> Result<TopologyView, ChangeError> {
+    /// The topology after it, and the event after which it may have changed.
+    async fn apply_in_turn(&self, apply: Apply) -> Result<(TopologyView, ResumeToken), ChangeError> {
         let key = apply.spec.key.clone();
         let _turn = self.0.turns.take(&key).await;
+        let token = self.events().latest();
         let (intent, former) = {
             let mut ledger = self.ledger();
             let (intent, former) = self.decide_apply(&apply, &ledger)?;
@@ -60,7 +63,7 @@ impl Engine {
             ledger.begin(Arc::clone(&intent));
             (intent, former)
         };
-        self.commit(intent, former, "apply").await
+        self.commit(intent, former, "apply").await.map(|view| (view, token))
     }
 
     /// What an apply asks for, if it may: the intent with everything chosen, and the one before it.

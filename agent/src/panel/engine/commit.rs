@@ -56,8 +56,13 @@ impl Engine {
         let prepared = self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await;
         let prepared = prepared.and_then(|prepared| prepared.refuse_trouble().map(|()| prepared));
         let prepared = prepared.inspect_err(|_| self.ledger().abort(&key))?;
-        let stored = former.as_ref() == Some(&intent);
-        let store = async { if stored { Ok(()) } else { self.put(&key, Record::Live(Arc::clone(&intent))).await } };
+        let inherited = former.is_none() && prepared.found_panel();
+        let stored_before = former.as_ref() == Some(&intent);
+        let store = async {
+            // What it was stays in the record: after a crash in the middle there may be devices of both.
+            let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
+            if stored_before { Ok(()) } else { self.put(&key, record).await }
+        };
         let work = spawn_blocking(move || prepared.carry_out());
         let (stored, worked) = tokio::join!(store, work);
         let worked = worked.unwrap_or(Err(ChangeError::Bug(key.clone())));
@@ -66,6 +71,11 @@ impl Engine {
                 self.ledger().settle(&key);
                 self.0.leases.notify_one();
                 self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key))
+            }
+            // An earlier run of the agent made it and this one does not know what it was: its wires are not cut.
+            Err(error) if inherited => {
+                self.ledger().abort(&key);
+                Err(error)
             }
             Err(error) => Err(self.undo(&key, intent, former, error).await),
         }
@@ -79,26 +89,37 @@ impl Engine {
         former: Option<Arc<Intent>>,
         mut error: ChangeError,
     ) -> ChangeError {
-        let back = match self.prepare(key, former.clone(), Some(intent)).await {
+        // What can be: an interface that has nothing to do with it must not keep the rest from going.
+        let back = match self.prepare(key, former.clone(), Some(Arc::clone(&intent))).await {
             Ok(prepared) => {
-                let work = spawn_blocking(move || prepared.carry_out()).await;
-                work.unwrap_or(Err(ChangeError::Bug(key.clone()))).map(drop)
+                let work = spawn_blocking(move || prepared.carry_out_what_can_be()).await;
+                work.unwrap_or(Err(ChangeError::Bug(key.clone())))
             }
             Err(problem) => Err(problem),
         };
-        if let (Err(problem), ChangeError::Step { undo, .. }) = (&back, &mut error) {
-            *undo = Some(chain(problem));
+        let problem = match &back {
+            Ok(outcome) => outcome.failures.iter().flatten().map(|(id, words)| format!("{id}: {words}")).next(),
+            Err(problem) => Some(chain(problem)),
+        };
+        if let Some(problem) = problem {
+            tracing::error!(topology = %key, error = %problem, "undoing a failed change failed");
+            if let ChangeError::Step { undo, .. } = &mut error {
+                *undo = Some(problem);
+            }
         }
         let record = match &former {
-            Some(former) => Record::Live(Arc::clone(former)),
+            Some(former) => Record::Live { intent: Arc::clone(former), former: Some(intent) },
             None => {
                 Record::Deleted { generation: self.ledger().buried(key).unwrap_or_default(), at: SystemTime::now() }
             }
         };
         if let Err(problem) = self.put(key, record).await {
-            tracing::error!(topology = %key, error = %chain(&problem), "the intent before a failed change could not be stored");
+            tracing::error!(topology = %key, error = %chain(&problem), "what was before a failed change is not stored");
         }
         self.ledger().abort(key);
+        if let Ok(outcome) = back {
+            self.publish(key, &outcome, "a change was undone");
+        }
         self.0.retired.notify_one();
         error
     }

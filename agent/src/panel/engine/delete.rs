@@ -5,7 +5,10 @@ use std::{sync::Arc, time::SystemTime};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    domain::{intent::Generation, name::TopologyKey},
+    domain::{
+        intent::{Generation, Intent},
+        name::TopologyKey,
+    },
     kernel::boottime,
     store::Record,
 };
@@ -14,6 +17,9 @@ use super::{
     super::{error::ChangeError, events::EventKind, request::Fence},
     Engine, chain,
 };
+
+/// Generations that may be kept of topologies that were deleted without having been there.
+const MOST_TOMBSTONES: usize = 65_536;
 
 impl Engine {
     /// Removes a topology. When it returns, no pod has its interfaces any more.
@@ -29,31 +35,52 @@ impl Engine {
         .await
     }
 
+    /// The kernel's work comes before the record: a crash in between leaves an intent, by which the rest can be proven
+    /// and removed. Of a key that is not known there may still be a panel, of a run of the agent that forgot it.
     pub(super) async fn delete_in_turn(&self, key: &TopologyKey, fence: Fence, cause: &str) -> Result<(), ChangeError> {
         let (former, generation) = {
             let ledger = self.ledger();
             ledger.check_fence(key, fence)?;
-            (ledger.intent(key), fence.generation.max(ledger.generation(key)))
+            let former = ledger.intent(key);
+            if former.is_none() && fence.generation > Generation(0) && ledger.tombstones() >= MOST_TOMBSTONES {
+                let (what, subject) = ("generations of deleted topologies", format!("node {}", self.0.node.name));
+                return Err(ChangeError::Limit { what, subject, limit: MOST_TOMBSTONES });
+            }
+            (former, fence.generation.max(ledger.generation(key)))
         };
-        let tombstone = Record::Deleted { generation, at: SystemTime::now() };
-        let Some(former) = former else {
-            self.ledger().bury(key, generation);
-            return self.put(key, tombstone).await;
-        };
-        let prepared = self.prepare(key, None, Some(Arc::clone(&former))).await?;
-        let work = spawn_blocking(move || prepared.carry_out());
-        let (stored, worked) = tokio::join!(self.put(key, tombstone), work);
-        let worked = worked.unwrap_or(Err(ChangeError::Bug(key.clone())));
-        if let Err(error) = stored.and(worked.map(drop)) {
+        if let Err(error) = self.remove_and_record(key, former.clone(), generation).await {
             // What was removed before the failure comes back: the topology is still wanted until its delete succeeds.
-            self.put(key, Record::Live(former)).await?;
             self.heal_in_turn(key, "delete failed").await;
             return Err(error);
         }
-        self.ledger().bury(key, generation);
-        self.0.events.publish(key.clone(), EventKind::Deleted, cause);
+        let expired = {
+            let mut ledger = self.ledger();
+            ledger.bury(key, generation);
+            ledger.expired()
+        };
+        if former.is_some() {
+            self.0.events.publish(key.clone(), EventKind::Deleted, cause);
+        }
         self.0.retired.notify_one();
+        for key in expired {
+            let forgotten = Record::Deleted { generation: Generation(0), at: SystemTime::now() };
+            if let Err(error) = self.put(&key, forgotten).await {
+                tracing::warn!(topology = %key, error = %chain(&error), "an old generation stays in the store for now");
+            }
+        }
         Ok(())
+    }
+
+    async fn remove_and_record(
+        &self,
+        key: &TopologyKey,
+        former: Option<Arc<Intent>>,
+        generation: Generation,
+    ) -> Result<(), ChangeError> {
+        let prepared = self.prepare(key, None, former).await?;
+        let work = spawn_blocking(move || prepared.carry_out()).await;
+        work.unwrap_or(Err(ChangeError::Bug(key.clone())))?;
+        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await
     }
 
     /// Ends a topology whose lease has run out, unless it was renewed meanwhile.
@@ -63,13 +90,20 @@ impl Engine {
             return;
         }
         let _turn = self.0.turns.take(key).await;
-        let ended = self.ledger().get(key).is_some_and(|entry| entry.lease_ends.is_some_and(|end| end <= boottime()));
+        // From here on it is too late to renew: who is told that a lease runs in full can rely on it.
+        let ended = self.ledger().get_mut(key).is_some_and(|entry| {
+            entry.ending = entry.lease_ends.is_some_and(|end| end <= boottime());
+            entry.ending
+        });
         if !ended {
             return;
         }
         let fence = Fence { generation: Generation(0), force: true };
         if let Err(error) = self.delete_in_turn(key, fence, "lease expired").await {
             tracing::warn!(topology = %key, error = %chain(&error), "a topology whose lease expired could not be deleted");
+            if let Some(entry) = self.ledger().get_mut(key) {
+                entry.ending = false;
+            }
         }
     }
 }

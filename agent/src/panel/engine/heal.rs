@@ -1,5 +1,7 @@
 //! What an event sets off.
 
+use std::sync::Arc;
+
 use tokio::task::spawn_blocking;
 
 use crate::domain::name::TopologyKey;
@@ -18,8 +20,10 @@ impl Engine {
     }
 
     pub(super) async fn heal_in_turn(&self, key: &TopologyKey, cause: &str) {
-        let Some(intent) = self.ledger().intent(key) else { return };
-        let healed = match self.prepare(key, Some(intent), None).await {
+        // What it was is known here only of a change that an earlier run of the agent did not finish.
+        let known = self.ledger().get(key).map(|entry| (Arc::clone(&entry.intent), entry.former.clone()));
+        let Some((intent, former)) = known else { return };
+        let healed = match self.prepare(key, Some(intent), former).await {
             Ok(prepared) => {
                 let work = spawn_blocking(move || prepared.carry_out_what_can_be()).await;
                 work.unwrap_or(Err(ChangeError::Bug(key.clone())))
@@ -27,7 +31,10 @@ impl Engine {
             Err(error) => Err(error),
         };
         match healed {
-            Ok(outcome) => drop(self.publish(key, &outcome, cause)),
+            Ok(outcome) => {
+                self.ledger().forget_former(key);
+                self.publish(key, &outcome, cause);
+            }
             Err(error) => tracing::warn!(topology = %key, cause, error = %chain(&error), "healing failed"),
         }
     }

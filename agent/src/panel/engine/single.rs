@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 use super::{
-    super::{admission::edit_error, error::ChangeError, request::Change, view::TopologyView},
+    super::{admission::edit_error, error::ChangeError, events::ResumeToken, request::Change, view::TopologyView},
     Engine,
 };
 
@@ -21,18 +21,20 @@ impl Engine {
     ///
     /// Why not; the topology is then as it was before.
     pub async fn change(&self, change: Change) -> Result<Option<TopologyView>, ChangeError> {
-        let (key, until, token) = (change.key.clone(), change.until, self.events().latest());
+        let (key, until) = (change.key.clone(), change.until);
         let element = element_of(&change.edit).clone();
-        let view = self.undisturbed(key, |engine| async move { engine.change_in_turn(change).await }).await?;
-        match view {
-            Some(view) => self.until_ready(view, Some(element), token, until).await.map(Some),
+        let changed = self.undisturbed(key, |engine| async move { engine.change_in_turn(change).await }).await?;
+        match changed {
+            Some((view, token)) => self.until_ready(view, Some(element), token, until).await.map(Some),
             None => Ok(None),
         }
     }
 
-    async fn change_in_turn(&self, change: Change) -> Result<Option<TopologyView>, ChangeError> {
+    /// The topology after it, and the event after which it may have changed.
+    async fn change_in_turn(&self, change: Change) -> Result<Option<(TopologyView, ResumeToken)>, ChangeError> {
         let Change { key, edit: wanted, fence, .. } = change;
         let _turn = self.0.turns.take(&key).await;
+        let token = self.events().latest();
         let decided = {
             let mut ledger = self.ledger();
             let former = ledger.intent(&key);
@@ -65,7 +67,7 @@ impl Engine {
         };
         let cause = cause_of(&wanted);
         match decided {
-            Some((intent, former)) => self.commit(intent, former, &cause).await.map(Some),
+            Some((intent, former)) => self.commit(intent, former, &cause).await.map(|view| Some((view, token))),
             None => self.delete_in_turn(&key, fence, &cause).await.map(|()| None),
         }
     }

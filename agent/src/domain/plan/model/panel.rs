@@ -157,11 +157,11 @@ pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwardin
                 master: device.master,
                 bridge_port: device.master.map(|_| device.options),
                 forwarding,
-                nic_index: match device.peer {
-                    Peer::Pod(_, nic) => Some(nic),
+                nic: match &device.peer {
+                    Peer::Pod(pod, nic) => Some((pod.clone(), *nic)),
                     Peer::Panel(_) | Peer::Old => None,
                 },
-                redirect: if device.master.is_some() { Redirect::Nowhere } else { device.filter },
+                redirect: device.filter,
             };
             seen.ports.insert(name, state);
         }

@@ -234,7 +234,12 @@ impl PodNamespace {
             };
             (device.name.clone(), link)
         });
-        PodState { sandbox: sandbox(self.number), links: links.collect(), routes: self.routes.clone() }
+        PodState {
+            sandbox: sandbox(self.number),
+            links: links.collect(),
+            unreadable: Vec::new(),
+            routes: self.routes.clone(),
+        }
     }
 }
 
