@@ -103,6 +103,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         // The change was undone: the same request may succeed once the disk does, so a caller may try again.
         ChangeError::Store { .. } => say(Code::Unavailable, "STORE", ErrorDetails::new()),
         ChangeError::Pods(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
+        ChangeError::Superseded(_) => say(Code::Aborted, "SUPERSEDED", ErrorDetails::new()),
         ChangeError::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN", ErrorDetails::new()),
         ChangeError::Bug(_) => say(Code::Internal, "BUG", ErrorDetails::new()),
     }

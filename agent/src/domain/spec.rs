@@ -242,6 +242,13 @@ impl TopologySpec {
         self.bridges.len() + self.links.len() + self.attachments.len()
     }
 
+    /// Whether an element has this name.
+    pub fn has(&self, name: &ElementName) -> bool {
+        self.bridges.iter().any(|bridge| bridge.name == *name)
+            || self.links.iter().any(|link| link.name == *name)
+            || self.attachments.iter().any(|attachment| attachment.name == *name)
+    }
+
     /// Every interface with its id and with the field path under which the caller wrote it, links first.
     pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceId, &InterfaceSpec, String)> {
         let links = self.links.iter().enumerate().flat_map(|(i, link)| {

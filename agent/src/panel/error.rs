@@ -179,6 +179,9 @@ pub enum ChangeError {
     /// Not READY before the caller's deadline. The intent stays.
     #[error("topology {} is not READY in time: {}; the intent stays and is finished when it can be", .0.key(), .0.reasons())]
     NotReady(Box<TopologyView>),
+    /// Another call changed what this one waited for.
+    #[error("another call replaced or removed what this one asked of topology {0} while it waited")]
+    Superseded(TopologyKey),
     /// A step of the kernel work failed. The change was undone.
     #[error("{step}{}", undone(.cost, .undo.as_deref()))]
     Step {

@@ -81,6 +81,7 @@ fn codes_and_reasons_are_those_of_the_contract() {
         ),
         (step(gone()), Code::Aborted, "GONE"),
         (step(silent()), Code::Internal, "KERNEL"),
+        (ChangeError::Superseded(TopologyKey::default()), Code::Aborted, "SUPERSEDED"),
         (ChangeError::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN"),
     ] {
         let status = Status::from(error);

@@ -1,5 +1,7 @@
 //! Waiting for READY.
 
+use std::sync::Arc;
+
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{name::ElementName, status::State};
@@ -10,7 +12,7 @@ use super::{
         events::{EventKind, ResumeToken},
         view::TopologyView,
     },
-    Engine, absent,
+    Engine,
 };
 
 impl Engine {
@@ -25,7 +27,15 @@ impl Engine {
         let Some(until) = until else { return Ok(view) };
         let key = view.key().clone();
         let mut leaving = self.0.leaving.subscribe();
+        let asked = Arc::clone(&view.intent);
         loop {
+            let still_asked = match &element {
+                Some(element) => view.intent.spec.has(element),
+                None => view.intent.body() == asked.body(),
+            };
+            if !still_asked {
+                return Err(ChangeError::Superseded(key));
+            }
             let waiting = view.interfaces.iter().any(|(id, status)| {
                 element.as_ref().is_none_or(|element| id.element == *element) && status.state != State::Ready
             });
@@ -42,7 +52,7 @@ impl Engine {
                     token = event.token;
                     match event.kind {
                         EventKind::Changed(now) if event.key == key => view = (*now).clone(),
-                        EventKind::Deleted if event.key == key => return Err(absent(&key)),
+                        EventKind::Deleted if event.key == key => return Err(ChangeError::Superseded(key)),
                         EventKind::Changed(_) | EventKind::Deleted => {}
                     }
                 }
