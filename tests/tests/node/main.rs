@@ -28,6 +28,7 @@ mod refusals;
 mod repeats;
 mod rooms;
 mod triangle;
+mod troubles;
 mod watch;
 
 use podwire_tests::{
