@@ -1,16 +1,25 @@
 //! Field paths of single calls.
 
-use crate::{domain::edit::Edit, panel::ChangeError};
+use crate::{
+    domain::{assign::AssignError, edit::Edit},
+    panel::ChangeError,
+};
 
 /// The engine checks the whole topology and names fields as an apply would: `links[3].a.name`. Whoever created one
 /// link wrote `link.a.name`.
 pub(super) fn rebase(edit: Option<Element>, mut error: ChangeError) -> ChangeError {
     let Some(element) = edit else { return error };
     match &mut error {
-        ChangeError::Invalid(violations) => violations.iter_mut().for_each(|v| element.rebase(&mut v.field)),
-        ChangeError::AddressesExhausted { field, .. }
-        | ChangeError::AddressTaken { field, .. }
-        | ChangeError::NameTaken { field, .. }
+        ChangeError::Invalid(violations) | ChangeError::Assign(AssignError::Invalid(violations)) => {
+            for violation in violations {
+                element.rebase(&mut violation.field);
+            }
+        }
+        ChangeError::Assign(
+            AssignError::AddressesExhausted { field, .. }
+            | AssignError::AddressTaken { field, .. }
+            | AssignError::NameTaken { field, .. },
+        )
         | ChangeError::NotAllowed { field, .. }
         | ChangeError::NoDevice { field, .. } => element.rebase(field),
         _ => {}

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::{
-    domain::{status::State, violation::Violation},
+    domain::{assign::AssignError, status::State, violation::Violation},
     panel::{ChangeError, ResumeError, TopologyView},
 };
 
@@ -58,7 +58,9 @@ fn verdict(error: &ChangeError) -> Verdict {
         Verdict { code: Code::FailedPrecondition, reason, details }
     };
     match error {
-        ChangeError::Invalid(violations) => say(Code::InvalidArgument, "INVALID", fields(violations)),
+        ChangeError::Invalid(violations) | ChangeError::Assign(AssignError::Invalid(violations)) => {
+            say(Code::InvalidArgument, "INVALID", fields(violations))
+        }
         ChangeError::NotFound { kind, name } => say(Code::NotFound, "NOT_FOUND", resource(kind, name, error)),
         ChangeError::AlreadyExists { kind, name, .. } => {
             say(Code::AlreadyExists, "ALREADY_EXISTS", resource(kind, name, error))
@@ -68,11 +70,11 @@ fn verdict(error: &ChangeError) -> Verdict {
             say(Code::Aborted, "GENERATION_REUSED", resource("topology", &key.to_string(), error))
         }
         ChangeError::Limit { subject, .. } => say(Code::ResourceExhausted, "LIMIT", quota(subject, &error.to_string())),
-        ChangeError::AddressesExhausted { field, .. } => {
+        ChangeError::Assign(AssignError::AddressesExhausted { field, .. }) => {
             say(Code::ResourceExhausted, "ADDRESSES_EXHAUSTED", quota(field, &error.to_string()))
         }
-        ChangeError::NameTaken { field, .. } => refuse("NAME_TAKEN", field),
-        ChangeError::AddressTaken { field, .. } => refuse("ADDRESS_TAKEN", field),
+        ChangeError::Assign(AssignError::NameTaken { field, .. }) => refuse("NAME_TAKEN", field),
+        ChangeError::Assign(AssignError::AddressTaken { field, .. }) => refuse("ADDRESS_TAKEN", field),
         ChangeError::NoDevice { field, .. } => refuse("NO_DEVICE", field),
         ChangeError::ManagedByApply(key) => refuse("MANAGED_BY_APPLY", &key.to_string()),
         ChangeError::ManagedByCalls(key) => refuse("MANAGED_BY_CALLS", &key.to_string()),

@@ -32,7 +32,9 @@ pub trait Claims {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignError {
     /// Every address of a subnet's ranges is taken.
-    #[error("{field}: no free address is left in {subnet} for {interface}")]
+    #[error(
+        "{field}: no free address is left in {subnet} for {interface}: widen `ranges` or delete what is not needed"
+    )]
     AddressesExhausted {
         /// Field path of the subnet.
         field: String,
@@ -51,10 +53,10 @@ pub enum AssignError {
         /// The device.
         parent: String,
         /// Whose it is.
-        owner: TopologyKey,
+        owner: Box<TopologyKey>,
     },
     /// An interface name of a pod is another topology's.
-    #[error("{field}: interface {name} of pod {pod} belongs to topology {owner}")]
+    #[error("{field}: interface `{name}` of pod {pod} belongs to topology {owner}: choose another name or none")]
     NameTaken {
         /// Field path of the name.
         field: String,
@@ -63,10 +65,10 @@ pub enum AssignError {
         /// The pod.
         pod: String,
         /// Whose it is.
-        owner: TopologyKey,
+        owner: Box<TopologyKey>,
     },
     /// One name twice in one pod, which the caller named in two ways.
-    #[error("the request has {} violation(s)", .0.len())]
+    #[error("the request has {} violation(s): {}", .0.len(), crate::domain::violation::list(.0))]
     Invalid(Vec<Violation>),
 }
 
@@ -176,7 +178,7 @@ fn explicit(
                 field: format!("{}.name", plug.path),
                 name: nic.name.to_string(),
                 pod: nic.pod.to_string(),
-                owner,
+                owner: Box::new(owner),
             });
         }
     }
@@ -261,7 +263,12 @@ impl<'a> Used<'a> {
         for (i, address) in plug.interface.addresses.iter().map(IpNetwork::ip).enumerate() {
             if let Some((parent, owner)) = self.elsewhere(segment, address) {
                 let field = format!("{}.addresses[{i}]", plug.path);
-                return Err(AssignError::AddressTaken { field, address, parent: parent.to_string(), owner });
+                return Err(AssignError::AddressTaken {
+                    field,
+                    address,
+                    parent: parent.to_string(),
+                    owner: Box::new(owner),
+                });
             }
             self.here.insert((segment, address));
         }

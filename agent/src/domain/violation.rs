@@ -23,3 +23,8 @@ impl fmt::Display for Violation {
         write!(f, "{}: {}", self.field, self.description)
     }
 }
+
+/// Violations in one line.
+pub fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

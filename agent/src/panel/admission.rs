@@ -1,7 +1,6 @@
 //! Whether a change may be tried at all: limits, permissions, what the kernel can do. Nothing is touched here.
 
 use crate::domain::{
-    assign::AssignError,
     check,
     edit::EditError,
     name::TopologyKey,
@@ -66,21 +65,6 @@ fn supported(spec: &TopologySpec, node: &Node) -> Result<(), ChangeError> {
         }
     }
     Ok(())
-}
-
-impl From<AssignError> for ChangeError {
-    fn from(error: AssignError) -> Self {
-        match error {
-            AssignError::AddressesExhausted { field, subnet, interface } => {
-                Self::AddressesExhausted { field, subnet, interface }
-            }
-            AssignError::AddressTaken { field, address, parent, owner } => {
-                Self::AddressTaken { field, address, parent, owner }
-            }
-            AssignError::NameTaken { field, name, pod, owner } => Self::NameTaken { field, name, pod, owner },
-            AssignError::Invalid(violations) => Self::Invalid(violations),
-        }
-    }
 }
 
 /// What an edit cannot do, with the topology in which it was tried.

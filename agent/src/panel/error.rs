@@ -1,7 +1,13 @@
 //! Why a change was refused or failed.
 
 use crate::{
-    domain::{intent::Generation, name::TopologyKey, spec::InterfaceId, violation::Violation},
+    domain::{
+        assign::AssignError,
+        intent::Generation,
+        name::TopologyKey,
+        spec::InterfaceId,
+        violation::{Violation, list},
+    },
     kernel::KernelError,
     pods::PodsError,
     store::StoreError,
@@ -25,42 +31,9 @@ pub enum ChangeError {
         /// How many may be.
         limit: usize,
     },
-    /// An address range has no free address left.
-    #[error(
-        "{field}: no free address is left in {subnet} for {interface}: widen `ranges` or delete what is not needed"
-    )]
-    AddressesExhausted {
-        /// Field path of the subnet.
-        field: String,
-        /// The subnet.
-        subnet: String,
-        /// For whom one was wanted.
-        interface: InterfaceId,
-    },
-    /// An address on a device of the node is another topology's.
-    #[error("{field}: address {address} on device {parent} belongs to topology {owner}")]
-    AddressTaken {
-        /// Field path of the address.
-        field: String,
-        /// The address.
-        address: std::net::IpAddr,
-        /// The device.
-        parent: String,
-        /// Whose it is.
-        owner: TopologyKey,
-    },
-    /// An interface name of a pod is another topology's.
-    #[error("{field}: interface `{name}` of pod {pod} belongs to topology {owner}: choose another name or none")]
-    NameTaken {
-        /// Field path of the interface.
-        field: String,
-        /// The name.
-        name: String,
-        /// The pod.
-        pod: String,
-        /// Whose it is.
-        owner: TopologyKey,
-    },
+    /// No name or address can be chosen.
+    #[error(transparent)]
+    Assign(#[from] AssignError),
     /// No such topology or element.
     #[error("there is no {kind} `{name}`")]
     NotFound {
@@ -222,10 +195,6 @@ pub enum ChangeError {
     /// Our own mistake: a task died.
     #[error("a task of the agent died while it worked on {0}: this is a bug, please report it with the log")]
     Bug(TopologyKey),
-}
-
-fn list(violations: &[Violation]) -> String {
-    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn undone(cost: &str, undo: Option<&str>) -> String {

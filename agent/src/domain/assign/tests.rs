@@ -174,7 +174,7 @@ fn addresses_on_a_device_are_unique_on_the_node() {
         field: "attachments[0].interface.addresses[0]".to_owned(),
         address: "192.168.1.2".parse().unwrap(),
         parent: "eth0".to_owned(),
-        owner: TopologyKey::default(),
+        owner: Box::default(),
     };
     assert_eq!(error, expected);
 }
@@ -187,7 +187,7 @@ fn a_name_of_another_topology_is_refused() {
         field: "attachments[0].interface.name".to_owned(),
         name: "net7".to_owned(),
         pod: "bb1".to_owned(),
-        owner: TopologyKey::default(),
+        owner: Box::default(),
     };
     assert_eq!(assign(&spec, None, &others).unwrap_err(), expected);
 }
