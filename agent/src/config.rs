@@ -42,7 +42,8 @@ pub struct Config {
     #[arg(long, value_name = "DIR", env = "PODWIRE_NETNS_DIR", default_value = "/run/netns", value_parser = absolute)]
     pub netns_dir: PathBuf,
 
-    /// Directory of the agent's own state: an absolute path, made if it is not there.
+    /// Directory of the agent's own state: an absolute path, made if it is not there. Nothing is kept in it
+    /// yet: intents last as long as the agent.
     #[arg(long, value_name = "DIR", env = "PODWIRE_STATE_DIR", default_value = "/var/lib/podwire")]
     #[arg(value_parser = absolute)]
     pub state_dir: PathBuf,
