@@ -11,7 +11,7 @@ use crate::{
         desired::Nic,
         device::panel_name,
         observed::{Observed, PodLink, PodView, SandboxId},
-        plan::Plan,
+        plan::{Plan, Trouble},
         spec::InterfaceId,
         status::{InterfaceStatus, State},
     },
@@ -80,10 +80,18 @@ fn seen<'a>(nic: &Nic, observed: &'a Observed) -> (Option<&'a PodLink>, Option<&
     }
 }
 
+/// A plain file in the place of a namespace is what a pod that comes or goes leaves for a moment: it may still come.
+fn state_of(trouble: &Trouble) -> State {
+    match trouble {
+        Trouble::Refused(refusal) if refusal.reason == "NOT_A_NETNS" => State::Pending,
+        Trouble::Refused(_) | Trouble::InTheWay { .. } | Trouble::NoDevice { .. } => State::Failed,
+    }
+}
+
 /// The state of an interface: a function of what is desired, of what a plan would still do, and of what failed.
 fn judge(nic: &Nic, link: Option<&PodLink>, plan: &Plan, failures: &BTreeMap<InterfaceId, String>) -> (State, String) {
     if let Some(trouble) = plan.trouble.get(&nic.id) {
-        return (State::Failed, trouble.message());
+        return (state_of(trouble), trouble.message());
     }
     if let Some(reason) = plan.pending.get(&nic.id) {
         return (State::Pending, reason.clone());

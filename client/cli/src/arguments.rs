@@ -52,7 +52,7 @@ pub(crate) enum Command {
     },
     /// Remove a topology with all that it has.
     Delete(Delete),
-    /// Print changes as they happen, until interrupted.
+    /// Print changes as they happen, until interrupted or until the agent leaves.
     Watch {
         /// Topology; all where none is named.
         topology: Option<String>,
@@ -114,7 +114,7 @@ pub(crate) struct Fence {
 pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) manifests: Manifests,
-    /// Do not ask before something is removed.
+    /// Do not ask before something is removed. Where no person sits at a terminal nobody is asked.
     #[arg(short, long)]
     pub(crate) yes: bool,
     /// Wait until every interface is READY.
@@ -177,7 +177,7 @@ pub(crate) struct Delete {
     /// Kubernetes namespace.
     #[arg(short, long, default_value = "default", value_name = "NS")]
     pub(crate) namespace: String,
-    /// Do not ask.
+    /// Do not ask. Where no person sits at a terminal nobody is asked.
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]

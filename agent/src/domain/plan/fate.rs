@@ -143,12 +143,14 @@ fn foreign(nic: &Nic, link: &PodLink) -> Trouble {
         LinkKind::Macvlan { .. } => "macvlan",
         LinkKind::Other => "device",
     };
+    let mark = link.altnames.iter().find(|name| name.starts_with(PANEL_PREFIX)).filter(|_| link.ours);
+    let owner = match mark {
+        Some(mark) => format!("it is marked as `{mark}`: apply or delete the topology of that name first"),
+        None => "podwire did not make it: choose another name".to_owned(),
+    };
     Trouble::InTheWay {
         reason: "FOREIGN_INTERFACE",
-        message: format!(
-            "the pod has a {kind} `{}` already (index {}) and podwire did not make it: choose another name",
-            nic.key.name, link.index
-        ),
+        message: format!("the pod has a {kind} `{}` already (index {}) and {owner}", nic.key.name, link.index),
     }
 }
 
