@@ -16,7 +16,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, debug, error, info, info_span};
 
-use super::status::too_large;
+use super::status::{no_message, too_large};
 
 /// Metadata of each answer: the id under which the log has the call.
 const REQUEST_ID: &str = "podwire-request-id";
@@ -85,9 +85,9 @@ where
                 // An error of a single answer stands in the headers; that of a stream comes later, in its trailers.
                 let status = response.headers().get(Status::GRPC_STATUS).is_some();
                 let mut status = status.then(|| Status::from_header_map(response.headers())).flatten();
-                if let Some(large) = status.as_ref().and_then(refused_by_size) {
-                    response = large.clone().into_http();
-                    status = Some(large);
+                if let Some(better) = status.as_ref().and_then(refused_by_tonic) {
+                    response = better.clone().into_http();
+                    status = Some(better);
                 }
                 if let Ok(id) = HeaderValue::try_from(id) {
                     response.headers_mut().insert(REQUEST_ID, id);
@@ -100,11 +100,19 @@ where
     }
 }
 
-/// tonic says OUT_OF_RANGE of a message that is too large; that code means a resume token here, and the contract says
-/// RESOURCE_EXHAUSTED.
-fn refused_by_size(status: &Status) -> Option<Status> {
-    let refused = status.code() == Code::OutOfRange && status.message().contains("decoded message length too large");
-    refused.then(|| too_large(status.message()))
+/// What tonic answers before any service of ours is asked. It says OUT_OF_RANGE of a message that is too large; that
+/// code means a resume token here, and the contract says RESOURCE_EXHAUSTED. It says INTERNAL of bytes that are no
+/// message; that code means a bug of ours, and whoever sent them is at fault.
+fn refused_by_tonic(status: &Status) -> Option<Status> {
+    match status.code() {
+        Code::OutOfRange if status.message().contains("decoded message length too large") => {
+            Some(too_large(status.message()))
+        }
+        Code::Internal if status.message().contains("failed to decode Protobuf message") => {
+            Some(no_message(status.message()))
+        }
+        _ => None,
+    }
 }
 
 /// One call: logged when it is answered, or when nobody waits for the answer any more.

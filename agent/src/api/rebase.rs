@@ -12,7 +12,12 @@ pub(super) fn rebase(edit: Option<Element>, mut error: ChangeError) -> ChangeErr
     match &mut error {
         ChangeError::Invalid(violations) | ChangeError::Assign(AssignError::Invalid(violations)) => {
             for violation in violations {
+                let before = violation.field.clone();
                 element.rebase(&mut violation.field);
+                if !before.starts_with(element.plural) {
+                    violation.description =
+                        format!("together with what is there ({before}): {}", violation.description);
+                }
             }
         }
         ChangeError::Assign(
@@ -49,13 +54,13 @@ impl Element {
         }
     }
 
+    /// The path in the request. What the topology had before is not in the request: where the check blames an element
+    /// of it, the new one is what made the trouble.
     fn rebase(self, field: &mut String) {
         let rest = field.strip_prefix(self.plural).and_then(|rest| rest.strip_prefix('['));
         let rest = rest.and_then(|rest| rest.split_once(']'));
         let rest = rest.filter(|(index, _)| index.bytes().all(|b| b.is_ascii_digit()));
-        if let Some((_, rest)) = rest {
-            *field = format!("{}{rest}", self.singular);
-        }
+        *field = format!("{}{}", self.singular, rest.map_or("", |(_, rest)| rest));
     }
 }
 
@@ -70,11 +75,8 @@ mod tests {
         for (path, expected) in [
             ("links[0].a.name", "link.a.name"),
             ("links[1234]", "link"),
-            ("links[x].a", "links[x].a"),
-            ("bridges[0].ipam", "bridges[0].ipam"),
-            ("linksy[0]", "linksy[0]"),
-            ("links[0", "links[0"),
-            ("", ""),
+            ("bridges[0].ipam.subnets[0]", "link"),
+            ("attachments[0].interface.name", "link"),
         ] {
             let error = rebase(Some(element), ChangeError::Invalid(vec![Violation::new(path, "wrong")]));
             let ChangeError::Invalid(violations) = error else { panic!("{error}") };

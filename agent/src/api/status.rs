@@ -41,6 +41,12 @@ pub(super) fn too_large(message: &str) -> Status {
     status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message, details)
 }
 
+/// Bytes that are not the request message.
+pub(super) fn no_message(message: &str) -> Status {
+    let violation = Violation::new("", message);
+    status(Code::InvalidArgument, "INVALID", message, fields(std::slice::from_ref(&violation)))
+}
+
 /// What a caller is told besides the message.
 struct Verdict {
     code: Code,
@@ -53,7 +59,7 @@ struct Verdict {
 fn verdict(error: &ChangeError) -> Verdict {
     let say = |code, reason, details| Verdict { code, reason, details };
     let refuse = |reason, subject: &str| {
-        let (subject, description) = (bounded::field(subject), bounded::item(&error.to_string()));
+        let (subject, description) = (bounded::field(subject), bounded::item(&chain(error)));
         let details = ErrorDetails::with_precondition_failure_violation(reason, subject, description);
         Verdict { code: Code::FailedPrecondition, reason, details }
     };
@@ -65,7 +71,9 @@ fn verdict(error: &ChangeError) -> Verdict {
         ChangeError::AlreadyExists { kind, name, .. } => {
             say(Code::AlreadyExists, "ALREADY_EXISTS", resource(kind, name, error))
         }
-        ChangeError::Fenced { key, .. } => say(Code::Aborted, "FENCED", resource("topology", &key.to_string(), error)),
+        ChangeError::Fenced { key, .. } | ChangeError::Buried { key, .. } => {
+            say(Code::Aborted, "FENCED", resource("topology", &key.to_string(), error))
+        }
         ChangeError::GenerationReused { key, .. } => {
             say(Code::Aborted, "GENERATION_REUSED", resource("topology", &key.to_string(), error))
         }

@@ -88,6 +88,8 @@ pub struct Intent {
     pub ownership: Ownership,
     /// The highest fencing number seen.
     pub generation: Generation,
+    /// The fencing number of the last ApplyTopology.
+    pub applied_at: Generation,
     /// What ApplyTopology asked for last, where a single call has changed the spec since.
     pub applied: Option<Box<TopologySpec>>,
     /// What was chosen, for every interface of the spec.

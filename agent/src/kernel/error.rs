@@ -91,9 +91,13 @@ impl KernelError {
     /// The thing is gone: deleted while it was worked on. Not a failure where it was to be removed.
     pub fn is_gone(&self) -> bool {
         match self {
-            Self::Call { errno, .. } | Self::Netlink { errno, .. } => {
-                matches!(errno, Errno::ENODEV | Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)
-            }
+            Self::Call { errno, .. } => matches!(errno, Errno::ENODEV | Errno::ENOENT | Errno::ESRCH),
+            Self::Netlink { errno, operation, .. } => match errno {
+                Errno::ENODEV | Errno::ENOENT | Errno::ESRCH => true,
+                // Of an address that is to be removed; of one that is to be added it means that nobody can have it.
+                Errno::EADDRNOTAVAIL => *operation == "RTM_DELADDR",
+                _ => false,
+            },
             Self::Vanished(_) => true,
             Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
             Self::Silent { .. }

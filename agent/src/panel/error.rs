@@ -61,6 +61,14 @@ pub enum ChangeError {
         /// The caller's.
         given: Generation,
     },
+    /// The topology was deleted at the caller's generation.
+    #[error("topology {key} was deleted, or its lease ended, at generation {generation}: raise it to make it anew")]
+    Buried {
+        /// Which topology.
+        key: TopologyKey,
+        /// The generation.
+        generation: Generation,
+    },
     /// The caller's generation is the stored one, and its body is another.
     #[error("topology {key}: generation {generation} was used with another body: raise it with each change")]
     GenerationReused {

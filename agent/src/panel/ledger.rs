@@ -26,6 +26,15 @@ use super::{error::ChangeError, request::Fence, view::TopologyView};
 /// How long a deleted topology's generation fences.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What a change does to the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lease {
+    /// It runs in full again.
+    Renewed,
+    /// It goes on as it was.
+    Runs,
+}
+
 /// A topology of this node.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -150,11 +159,13 @@ impl Ledger {
         }
     }
 
-    /// The change is certain: what it was is forgotten, and the lease runs in full.
-    pub(super) fn settle(&mut self, key: &TopologyKey) {
+    /// The change is certain: what it was is forgotten.
+    pub(super) fn settle(&mut self, key: &TopologyKey, lease: Lease) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.former = None;
-            entry.lease_ends = entry.intent.spec.lease.map(|lease| boottime() + lease);
+            if lease == Lease::Renewed {
+                entry.lease_ends = entry.intent.spec.lease.map(|lease| boottime() + lease);
+            }
             entry.failures.retain(|id, _| entry.intent.assigned.contains_key(id));
             self.deleted.remove(key);
         }
@@ -180,7 +191,7 @@ impl Ledger {
             match record {
                 Record::Live { intent, former } => {
                     self.begin(intent);
-                    self.settle(&key);
+                    self.settle(&key, Lease::Renewed);
                     if let Some(entry) = self.entries.get_mut(&key) {
                         entry.former = former;
                     }

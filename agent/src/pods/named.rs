@@ -58,6 +58,10 @@ impl NamedPods {
                 let sandbox = SandboxId::new(format!("netns-{:x}", netns.cookie()));
                 PodDoor::Open(netns, sandbox)
             }
+            // A process that is gone never comes back as the same one.
+            Err(error @ NetnsError::Absent(_)) if matches!(wanted.owner, PodOwner::Netns(NetnsRef::Process(_))) => {
+                refused("NO_SUCH_PROCESS", error.to_string())
+            }
             Err(error @ NetnsError::Absent(_)) => PodDoor::Absent(format!("{error} yet")),
             Err(error @ NetnsError::NotNetns { .. }) => refused("NOT_A_NETNS", error.to_string()),
             Err(error @ NetnsError::Own(_)) => refused("HOST_NETWORK", error.to_string()),

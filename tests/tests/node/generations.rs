@@ -1,8 +1,11 @@
 //! Fencing: an old scheduler does not undo what a newer one did.
 
-use podwire_proto::v1::{ApplyTopologyRequest, Bridge, CreateBridgeRequest, DeleteTopologyRequest, Topology};
+use podwire_proto::v1::{
+    ApplyTopologyRequest, Bridge, CreateBridgeRequest, DeleteTopologyRequest, DetachRequest, Interface, Link, Toggle,
+    Topology, UpdateLinkRequest,
+};
 use podwire_tests::{
-    elements::{bridge, topology},
+    elements::{bridge, link, nic, topology},
     lab::agent::{Agent, refused},
     verdict::reason,
 };
@@ -88,5 +91,51 @@ fn single_calls_are_fenced_too() {
         assert_eq!(refused(agent.bridges().create_bridge(create("two", 0))).await.code(), Code::Aborted);
         before.assert_same(&lab.snapshot());
         agent.bridges().create_bridge(create("two", 6)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_generation_that_only_a_single_call_used_is_free_for_an_apply() {
+    private(async |lab| {
+        lab.pods(["a", "b"]);
+        let agent = lab.agent().start().await;
+        let wire = |mtu| Link { mode: 0, ..link("w", Interface { mtu, ..nic("a", "net1") }, nic("b", "net1")) };
+        let wired = |generation, mtu| Topology { generation, links: vec![wire(mtu)], ..topology("12") };
+        agent.apply(wired(5, 1500)).await.unwrap();
+        let pull = UpdateLinkRequest {
+            namespace: "lessons".into(),
+            topology: "12".into(),
+            name: "w".into(),
+            up: Some(false),
+            generation: 7,
+            ..UpdateLinkRequest::default()
+        };
+        agent.links().update_link(pull).await.unwrap();
+        assert_eq!(refused(agent.apply(wired(6, 1400))).await.code(), Code::Aborted, "the fence is 7");
+        let made = agent.apply(wired(7, 1400)).await.expect("no apply used 7");
+        assert_eq!(made.links[0].up(), Toggle::On, "the apply overwrites what was pulled");
+    });
+}
+
+#[test]
+fn a_delete_leaves_its_generation_behind_whatever_it_found() {
+    private(async |lab| {
+        let agent = lab.agent().start().await;
+        let create = |generation| CreateBridgeRequest {
+            topology: "13".into(),
+            bridge: Some(bridge("lan")),
+            generation,
+            ..CreateBridgeRequest::default()
+        };
+        let detach =
+            DetachRequest { topology: "13".into(), name: "nothing".into(), generation: 50, ..DetachRequest::default() };
+        agent.attachments().detach(detach).await.expect("an absent one is removed already");
+        assert_eq!(refused(agent.bridges().create_bridge(create(1))).await.code(), Code::Aborted);
+        agent.apply(wanted(7, 1500)).await.unwrap();
+        delete(&agent, 7, false).await.unwrap();
+        let status = refused(agent.apply(wanted(7, 1500))).await;
+        assert_eq!(status.code(), Code::Aborted);
+        assert!(status.message().contains("deleted"), "says what became of it: {status}");
+        agent.apply(wanted(8, 1500)).await.unwrap();
     });
 }

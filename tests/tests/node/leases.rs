@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use podwire_proto::v1::{RenewLeasesRequest, RenewResult, Topology, renew_leases_request::Item, renew_leases_response};
+use podwire_proto::v1::{
+    RenewLeasesRequest, RenewResult, Topology, UpdateLinkRequest, renew_leases_request::Item, renew_leases_response,
+};
 use podwire_tests::{
     condition::{eventually, holds},
-    elements::{lan, lease, nic, plug, topology},
+    elements::{lan, lease, link, nic, plug, topology},
 };
 use tonic::Code;
 
@@ -95,5 +97,31 @@ fn a_renewal_answers_for_each_topology() {
                 RenewResult::Invalid,
             ]
         );
+    });
+}
+
+#[test]
+fn a_cable_that_is_pulled_again_and_again_keeps_no_lease_running() {
+    private(async |lab| {
+        lab.pods(["a", "b"]);
+        let agent = lab.agent().start().await;
+        let mut wanted = topology("12");
+        wanted.lease = lease(Duration::from_secs(1));
+        wanted.links = vec![link("w", nic("a", "net1"), nic("b", "net1"))];
+        agent.apply(wanted).await.unwrap();
+        let mut up = false;
+        eventually("the lease ends", async || {
+            let update = UpdateLinkRequest {
+                namespace: "lessons".into(),
+                topology: "12".into(),
+                name: "w".into(),
+                up: Some(up),
+                ..UpdateLinkRequest::default()
+            };
+            up = !up;
+            let refused = agent.links().update_link(update).await.err().map(|status| status.code());
+            holds(refused == Some(Code::NotFound), "it is there")
+        })
+        .await;
     });
 }

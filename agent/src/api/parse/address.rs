@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use ipnetwork::IpNetwork;
@@ -43,7 +43,11 @@ pub(super) fn network(found: &mut Findings, at: Place<'_>, text: &str) -> Option
 /// A network that addresses can be handed out of.
 pub(super) fn subnet(found: &mut Findings, at: Place<'_>, text: &str) -> Option<IpNetwork> {
     let subnet = network(found, at, text)?;
-    let problem = if subnet.prefix() == 0 { Some("it is every address there is") } else { useless(subnet.ip()) };
+    let problem = match useless(subnet.ip()) {
+        _ if subnet.prefix() == 0 => Some("it is every address there is"),
+        None if covers_useless(&subnet) => Some("it covers loopback or multicast addresses"),
+        problem => problem,
+    };
     match problem {
         None => Some(subnet),
         Some(problem) => {
@@ -108,6 +112,14 @@ fn useless(address: IpAddr) -> Option<&'static str> {
         Some("it is an IPv4 address written as IPv6: write it as IPv4")
     } else {
         None
+    }
+}
+
+/// Whether a subnet is so wide that addresses that no interface can have lie in it.
+fn covers_useless(subnet: &IpNetwork) -> bool {
+    match subnet {
+        IpNetwork::V4(v4) => v4.contains(Ipv4Addr::LOCALHOST) || v4.broadcast() >= Ipv4Addr::new(224, 0, 0, 0),
+        IpNetwork::V6(v6) => v6.contains(Ipv6Addr::LOCALHOST) || v6.broadcast().is_multicast(),
     }
 }
 

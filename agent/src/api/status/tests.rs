@@ -123,6 +123,7 @@ fn each_interface_that_waits_is_a_precondition() {
         spec: TopologySpec::empty(TopologyKey::default()),
         ownership: Ownership::Apply,
         generation: Generation(0),
+        applied_at: Generation(0),
         applied: None,
         assigned: BTreeMap::new(),
     };

@@ -42,7 +42,14 @@ fn fresh(spec: &TopologySpec) -> Chosen {
 }
 
 fn intent(spec: &TopologySpec, assigned: Chosen) -> Intent {
-    Intent { spec: spec.clone(), ownership: Ownership::Apply, generation: Generation(0), applied: None, assigned }
+    Intent {
+        spec: spec.clone(),
+        ownership: Ownership::Apply,
+        generation: Generation(0),
+        applied_at: Generation(0),
+        applied: None,
+        assigned,
+    }
 }
 
 /// `element: pod/name address …` of each interface.

@@ -15,7 +15,7 @@ use super::{
         admission::admit,
         error::ChangeError,
         events::ResumeToken,
-        ledger::{Entry, Ledger, Others},
+        ledger::{Entry, Lease, Ledger, Others},
         record::record,
         request::{Apply, Fence},
         view::TopologyView,
@@ -63,7 +63,7 @@ impl Engine {
             ledger.begin(Arc::clone(&intent));
             (intent, former)
         };
-        self.commit(intent, former, "apply").await.map(|view| (view, token))
+        self.commit(intent, former, "apply", Lease::Renewed).await.map(|view| (view, token))
     }
 
     /// What an apply asks for, if it may: the intent with everything chosen, and the one before it.
@@ -78,12 +78,21 @@ impl Engine {
         }
         ledger.check_fence(key, apply.fence)?;
         let given = apply.fence.generation;
-        if given > Generation(0) && given == ledger.generation(key) {
-            // The same number again: with the same body a repeat, which a change by a single call outlives.
-            return match former {
-                Some(former) if *former.body() == apply.spec => Ok(((*former).clone(), Some(former))),
-                _ => Err(ChangeError::GenerationReused { key: key.clone(), generation: given }),
-            };
+        if given > Generation(0) {
+            match &former {
+                // The same number again: with the same body a repeat, which a change by a single call outlives.
+                Some(before) if given == before.applied_at => {
+                    return if *before.body() == apply.spec {
+                        Ok(((**before).clone(), former))
+                    } else {
+                        Err(ChangeError::GenerationReused { key: key.clone(), generation: given })
+                    };
+                }
+                None if ledger.buried(key) == Some(given) => {
+                    return Err(ChangeError::Buried { key: key.clone(), generation: given });
+                }
+                Some(_) | None => {}
+            }
         }
         let intent = self.choose(apply.spec.clone(), former.as_deref(), apply.fence, Ownership::Apply, ledger)?;
         Ok((intent, former))
@@ -106,6 +115,6 @@ impl Engine {
         let claims = Others { ledger, key: &spec.key, pods: &*self.0.pods };
         let assigned = assign(&spec, former, &claims)?;
         let generation = fence.generation.max(ledger.generation(&spec.key));
-        Ok(Intent { spec, ownership, generation, applied: None, assigned })
+        Ok(Intent { spec, ownership, generation, applied_at: fence.generation, applied: None, assigned })
     }
 }

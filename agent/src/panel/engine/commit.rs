@@ -18,6 +18,7 @@ use super::{
         converge::{Converge, Outcome},
         error::ChangeError,
         events::EventKind,
+        ledger::Lease,
         record::record,
         view::TopologyView,
     },
@@ -51,6 +52,7 @@ impl Engine {
         intent: Arc<Intent>,
         former: Option<Arc<Intent>>,
         cause: &str,
+        lease: Lease,
     ) -> Result<TopologyView, ChangeError> {
         let key = intent.key().clone();
         let prepared = self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await;
@@ -68,7 +70,7 @@ impl Engine {
         let worked = worked.unwrap_or(Err(ChangeError::Bug(key.clone())));
         match stored.and(worked) {
             Ok(outcome) => {
-                self.ledger().settle(&key);
+                self.ledger().settle(&key, lease);
                 self.0.leases.notify_one();
                 self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key))
             }

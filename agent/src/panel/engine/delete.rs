@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    super::{error::ChangeError, events::EventKind, request::Fence},
+    super::{error::ChangeError, events::EventKind, ledger::Ledger, request::Fence},
     Engine, chain,
 };
 
@@ -42,9 +42,8 @@ impl Engine {
             let ledger = self.ledger();
             ledger.check_fence(key, fence)?;
             let former = ledger.intent(key);
-            if former.is_none() && fence.generation > Generation(0) && ledger.tombstones() >= MOST_TOMBSTONES {
-                let (what, subject) = ("generations of deleted topologies", format!("node {}", self.0.node.name));
-                return Err(ChangeError::Limit { what, subject, limit: MOST_TOMBSTONES });
+            if former.is_none() && fence.generation > Generation(0) {
+                refuse_more_tombstones(&ledger, &self.0.node.name)?;
             }
             (former, fence.generation.max(ledger.generation(key)))
         };
@@ -69,6 +68,19 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Of a topology that is not there only a higher generation stays: an older scheduler must know that it is one.
+    pub(super) async fn leave_generation(&self, key: &TopologyKey, generation: Generation) -> Result<(), ChangeError> {
+        {
+            let mut ledger = self.ledger();
+            if generation <= ledger.generation(key) {
+                return Ok(());
+            }
+            refuse_more_tombstones(&ledger, &self.0.node.name)?;
+            ledger.bury(key, generation);
+        }
+        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await
     }
 
     async fn remove_and_record(
@@ -106,4 +118,12 @@ impl Engine {
             }
         }
     }
+}
+
+fn refuse_more_tombstones(ledger: &Ledger, node: &str) -> Result<(), ChangeError> {
+    if ledger.tombstones() < MOST_TOMBSTONES {
+        return Ok(());
+    }
+    let (what, subject) = ("generations of deleted topologies", format!("node {node}"));
+    Err(ChangeError::Limit { what, subject, limit: MOST_TOMBSTONES })
 }

@@ -10,7 +10,10 @@ use crate::domain::{
 };
 
 use super::{
-    super::{admission::edit_error, error::ChangeError, events::ResumeToken, request::Change, view::TopologyView},
+    super::{
+        admission::edit_error, error::ChangeError, events::ResumeToken, ledger::Lease, request::Change,
+        view::TopologyView,
+    },
     Engine,
 };
 
@@ -35,6 +38,7 @@ impl Engine {
         let Change { key, edit: wanted, fence, .. } = change;
         let _turn = self.0.turns.take(&key).await;
         let token = self.events().latest();
+        let known = self.ledger().get(&key).is_some();
         let decided = {
             let mut ledger = self.ledger();
             let former = ledger.intent(&key);
@@ -46,19 +50,15 @@ impl Engine {
             ledger.check_fence(&key, fence)?;
             let before = former.as_ref().map_or_else(|| TopologySpec::empty(key.clone()), |former| former.spec.clone());
             let changed = edit(&before, &wanted).map_err(|error| edit_error(error, &key))?;
-            let raised = former.as_ref().is_some_and(|former| fence.generation > former.generation);
-            let spec = match (changed, &former) {
-                (Some(spec), _) => spec,
-                (None, Some(former)) if raised => former.spec.clone(),
-                (None, Some(_)) => before,
-                (None, None) => return Ok(None),
-            };
+            // A repeat changes nothing, but it may raise the generation.
+            let spec = changed.unwrap_or(before);
             if spec.elements() == 0 {
                 None
             } else {
                 let mut intent = self.choose(spec, former.as_deref(), fence, ownership, &ledger)?;
                 if let (Ownership::Apply, Some(former)) = (ownership, &former) {
                     intent.applied = Some(Box::new(former.body().clone()));
+                    intent.applied_at = former.applied_at;
                 }
                 let intent = Arc::new(intent);
                 ledger.begin(Arc::clone(&intent));
@@ -67,8 +67,11 @@ impl Engine {
         };
         let cause = cause_of(&wanted);
         match decided {
-            Some((intent, former)) => self.commit(intent, former, &cause).await.map(|view| Some((view, token))),
-            None => self.delete_in_turn(&key, fence, &cause).await.map(|()| None),
+            Some((intent, former)) => {
+                self.commit(intent, former, &cause, Lease::Runs).await.map(|view| Some((view, token)))
+            }
+            None if known => self.delete_in_turn(&key, fence, &cause).await.map(|()| None),
+            None => self.leave_generation(&key, fence.generation).await.map(|()| None),
         }
     }
 }

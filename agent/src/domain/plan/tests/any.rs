@@ -50,7 +50,14 @@ impl Claims for Alone {
 pub(super) fn wanted(spec: &TopologySpec) -> Desired {
     let assigned = assign(spec, None, &Alone).unwrap();
     let spec = spec.clone();
-    desired(&Intent { spec, ownership: Ownership::Apply, generation: Generation(0), applied: None, assigned })
+    desired(&Intent {
+        spec,
+        ownership: Ownership::Apply,
+        generation: Generation(0),
+        applied_at: Generation(0),
+        applied: None,
+        assigned,
+    })
 }
 
 /// How a NIC is wired.
