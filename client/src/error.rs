@@ -101,7 +101,12 @@ impl Error {
 
     /// A newer scheduler owns the topology, or the generation was used for something else (ABORTED).
     pub fn is_fenced(&self) -> bool {
-        self.code() == Code::Aborted
+        self.code() == Code::Aborted && !self.is_gone() && self.reason() != Some("SUPERSEDED")
+    }
+
+    /// A pod went away while it was plugged (ABORTED with reason GONE): a new try sees what is there now.
+    pub fn is_gone(&self) -> bool {
+        self.code() == Code::Aborted && self.reason() == Some("GONE")
     }
 
     /// The request is wrong (INVALID_ARGUMENT): see [`violations`](Self::violations).
@@ -114,10 +119,10 @@ impl Error {
         self.code() == Code::Unavailable
     }
 
-    /// The same call may succeed later: the agent was away, or was not done in time. Every call of the contract may be
+    /// The same call may succeed later: the agent was away or not done in time, or a pod went meanwhile. Every call of the contract may be
     /// repeated safely.
     pub fn is_retryable(&self) -> bool {
-        self.is_unavailable() || self.is_deadline()
+        self.is_unavailable() || self.is_deadline() || self.is_gone()
     }
 
     /// The deadline passed (DEADLINE_EXCEEDED). What was asked may have been done, and stays.

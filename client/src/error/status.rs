@@ -173,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn not_everything_that_is_aborted_is_fenced() {
+        for (reason, fenced) in [("FENCED", true), ("GENERATION_REUSED", true), ("GONE", false), ("SUPERSEDED", false)]
+        {
+            let mut details = tonic_types::ErrorDetails::new();
+            details.set_error_info(reason, "podwire", std::collections::HashMap::<String, String>::new());
+            let error = Error::from(Status::with_error_details(Code::Aborted, "x", details));
+            assert_eq!((error.is_fenced(), error.is_retryable()), (fenced, reason == "GONE"), "{reason}");
+        }
+    }
+
+    #[test]
     fn an_agent_out_of_reach_says_it_once_with_a_hint() {
         let gone = io::Error::from(io::ErrorKind::NotFound);
         let connect = ConnectError::from_io(Target::default(), gone);
