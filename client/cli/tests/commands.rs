@@ -148,7 +148,7 @@ fn delete_says_what_it_removed_and_an_absent_one_succeeds() {
     assert_eq!(stderr(&output), "topology default/triangle is removed with 6 interfaces\n");
     let output = agent.podwire(&["delete", "triangle"]);
     status(&output, 0);
-    assert_eq!(stderr(&output), "topology default/triangle is not there\n");
+    assert_eq!(stderr(&output), "the agent knows no topology default/triangle\n");
 }
 
 #[test]

@@ -22,9 +22,18 @@ pub(super) async fn run(client: &Client, arguments: Delete, output: &mut Output)
     progress::during("removing", change.into_future()).await?;
     output.note(&match there {
         Some(interfaces) => format!("topology {namespace}/{name} is removed with {}", counted(interfaces)),
-        None => format!("topology {namespace}/{name} is not there"),
+        None => format!("the agent knows no topology {namespace}/{name}{}", elsewhere(client, name).await),
     });
     Ok(())
+}
+
+/// Where a topology of this name is: whoever forgot the namespace finds it here.
+async fn elsewhere(client: &Client, name: &str) -> String {
+    let others = client.list_topologies(None).await.unwrap_or_default();
+    let mut found = others.iter().filter(|topology| topology.name == name);
+    found.next().map_or_else(String::new, |topology| {
+        format!("\nhint: there is {}/{name}: -n {}", topology.namespace, topology.namespace)
+    })
 }
 
 fn counted(interfaces: usize) -> String {
