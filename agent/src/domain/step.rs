@@ -177,27 +177,9 @@ impl Step {
             Self::CreateBridge(bridge) | Self::ConfigureBridge(bridge) => format!("bridge {}", bridge.name),
             Self::RemoveBridge(name, _) => format!("bridge {name}"),
             Self::RemoveStranger(name, _) => format!("device {name} of the panel"),
-            Self::CreateVeth(nic, _) | Self::CreateDirect(nic, _) | Self::CreateMacvlan { nic, .. } => {
-                format!("interface {}", nic.key)
-            }
-            Self::SetPortMtu(nic, _)
-            | Self::SetMaster(nic, _)
-            | Self::SetBridgePort(nic, _)
-            | Self::Stitch(nic, _)
-            | Self::Unstitch(nic)
-            | Self::SetPort(nic, _)
-            | Self::SetMac(nic, _)
-            | Self::SetMtu(nic, _)
-            | Self::BringUp(nic)
-            | Self::RemoveAddress(nic, _)
-            | Self::AddAddress(nic, _)
-            | Self::RemoveRoute(nic, _)
-            | Self::AddRoute(nic, _)
-            | Self::Settle(nic)
-            | Self::Mark(nic, _)
-            | Self::Unmark(nic, _)
-            | Self::RemoveNic(nic, _) => format!("interface {nic}"),
             Self::RemovePort { label, .. } => format!("interface {label}"),
+            // All others are for a NIC.
+            _ => self.nic().map_or_else(String::new, |nic| format!("interface {nic}")),
         }
     }
 
