@@ -25,8 +25,7 @@ pub(super) fn rebase(edit: Option<Element>, mut error: ChangeError) -> ChangeErr
             | AssignError::AddressTaken { field, .. }
             | AssignError::NameTaken { field, .. },
         )
-        | ChangeError::NotAllowed { field, .. }
-        | ChangeError::NoDevice { field, .. } => element.rebase(field),
+        | ChangeError::NotAllowed { field, .. } => element.rebase(field),
         _ => {}
     }
     error

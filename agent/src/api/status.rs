@@ -83,7 +83,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         }
         ChangeError::Assign(AssignError::NameTaken { field, .. }) => refuse("NAME_TAKEN", field),
         ChangeError::Assign(AssignError::AddressTaken { field, .. }) => refuse("ADDRESS_TAKEN", field),
-        ChangeError::NoDevice { field, .. } => refuse("NO_DEVICE", field),
+        ChangeError::NoDevice { interface, .. } => refuse("NO_DEVICE", &interface.to_string()),
         ChangeError::ManagedByApply(key) => refuse("MANAGED_BY_APPLY", &key.to_string()),
         ChangeError::ManagedByCalls(key) => refuse("MANAGED_BY_CALLS", &key.to_string()),
         ChangeError::DefaultIsForCalls => refuse("MANAGED_BY_CALLS", "default"),

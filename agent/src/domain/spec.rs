@@ -263,19 +263,4 @@ impl TopologySpec {
         });
         links.chain(attachments)
     }
-
-    /// The IPAM that gives an interface its addresses, with the field path under which the caller wrote it.
-    pub fn ipam_of(&self, id: &InterfaceId) -> Option<(&IpamSpec, String)> {
-        if let Some(i) = self.links.iter().position(|link| link.name == id.element) {
-            return self.links[i].ipam.as_ref().map(|ipam| (ipam, format!("links[{i}].ipam")));
-        }
-        let i = self.attachments.iter().position(|a| a.name == id.element)?;
-        match &self.attachments[i].target {
-            Target::Device(device) => device.ipam.as_ref().map(|ipam| (ipam, format!("attachments[{i}].device.ipam"))),
-            Target::Bridge(name) => {
-                let b = self.bridges.iter().position(|bridge| bridge.name == *name)?;
-                self.bridges[b].ipam.as_ref().map(|ipam| (ipam, format!("bridges[{b}].ipam")))
-            }
-        }
-    }
 }

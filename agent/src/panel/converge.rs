@@ -105,10 +105,7 @@ impl Converge {
             Trouble::InTheWay { reason, message } => {
                 ChangeError::InTheWay { interface, pod, reason, message: message.clone() }
             }
-            Trouble::NoDevice { parent } => ChangeError::NoDevice {
-                field: format!("attachment {}: device.parent", id.element),
-                parent: parent.clone(),
-            },
+            Trouble::NoDevice { parent } => ChangeError::NoDevice { interface, parent: parent.clone() },
         })
     }
 

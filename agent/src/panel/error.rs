@@ -140,10 +140,10 @@ pub enum ChangeError {
         remedy: &'static str,
     },
     /// A device of the node is not there.
-    #[error("{field}: the node has no device `{parent}`")]
+    #[error("attachment {interface}: the node has no device `{parent}`")]
     NoDevice {
-        /// Field path.
-        field: String,
+        /// Which interface.
+        interface: InterfaceId,
         /// The device.
         parent: String,
     },

@@ -65,9 +65,7 @@ impl Engine {
             let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
             if stored_before { Ok(()) } else { self.put(&key, record).await }
         };
-        let work = spawn_blocking(move || prepared.carry_out());
-        let (stored, worked) = tokio::join!(store, work);
-        let worked = worked.unwrap_or(Err(ChangeError::Bug(key.clone())));
+        let (stored, worked) = tokio::join!(store, self.work(&key, move || prepared.carry_out()));
         match stored.and(worked) {
             Ok(outcome) => {
                 self.ledger().settle(&key, lease);
@@ -75,8 +73,11 @@ impl Engine {
                 self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key))
             }
             // An earlier run of the agent made it and this one does not know what it was: its wires are not cut.
-            Err(error) if inherited => {
+            Err(mut error) if inherited => {
                 self.ledger().abort(&key);
+                if let ChangeError::Step { undo, .. } = &mut error {
+                    *undo = Some("an earlier run of the agent made it, and what it was is not known".to_owned());
+                }
                 Err(error)
             }
             Err(error) => Err(self.undo(&key, intent, former, error).await),
@@ -93,10 +94,7 @@ impl Engine {
     ) -> ChangeError {
         // What can be: an interface that has nothing to do with it must not keep the rest from going.
         let back = match self.prepare(key, former.clone(), Some(Arc::clone(&intent))).await {
-            Ok(prepared) => {
-                let work = spawn_blocking(move || prepared.carry_out_what_can_be()).await;
-                work.unwrap_or(Err(ChangeError::Bug(key.clone())))
-            }
+            Ok(prepared) => self.work(key, move || prepared.carry_out_what_can_be()).await,
             Err(problem) => Err(problem),
         };
         let problem = match &back {
@@ -133,20 +131,27 @@ impl Engine {
         former: Option<Arc<Intent>>,
     ) -> Result<Converge, ChangeError> {
         let (kernel, pods, key) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
-        let bug = ChangeError::Bug(key.clone());
-        let look = move || Converge::prepare(&key, wanted.as_deref(), former.as_deref(), &*kernel, &*pods);
-        spawn_blocking(look).await.unwrap_or(Err(bug))
+        let of = key.clone();
+        self.work(&key, move || Converge::prepare(&of, wanted.as_deref(), former.as_deref(), &*kernel, &*pods)).await
+    }
+
+    /// Does what blocks on a thread that may.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        key: &TopologyKey,
+        work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
+    ) -> Result<T, ChangeError> {
+        spawn_blocking(work).await.unwrap_or(Err(ChangeError::Bug(key.clone())))
     }
 
     pub(super) async fn put(&self, key: &TopologyKey, record: Record) -> Result<(), ChangeError> {
-        let (store, key) = (Arc::clone(&self.0.store), key.clone());
-        let bug = ChangeError::Bug(key.clone());
-        let put = move || {
+        let (store, of) = (Arc::clone(&self.0.store), key.clone());
+        self.work(key, move || {
             let forgotten = matches!(record, Record::Deleted { generation: Generation(0), .. });
-            let stored = if forgotten { store.forget(&key) } else { store.put(&key, &record) };
-            stored.map_err(|source| ChangeError::Store { key, source })
-        };
-        spawn_blocking(put).await.unwrap_or(Err(bug))
+            let stored = if forgotten { store.forget(&of) } else { store.put(&of, &record) };
+            stored.map_err(|source| ChangeError::Store { key: of, source })
+        })
+        .await
     }
 
     /// Records what was seen, and tells those who watch where it is news. `None`: the topology is gone.

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use tokio::task::spawn_blocking;
-
 use crate::{
     domain::{
         intent::{Generation, Intent},
@@ -90,8 +88,7 @@ impl Engine {
         generation: Generation,
     ) -> Result<(), ChangeError> {
         let prepared = self.prepare(key, None, former).await?;
-        let work = spawn_blocking(move || prepared.carry_out()).await;
-        work.unwrap_or(Err(ChangeError::Bug(key.clone())))?;
+        self.work(key, move || prepared.carry_out()).await?;
         self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await
     }
 

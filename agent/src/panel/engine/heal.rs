@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
-
 use crate::domain::name::TopologyKey;
 
-use super::{super::error::ChangeError, Engine, chain};
+use super::{Engine, chain};
 
 impl Engine {
     /// Brings a topology to its intent as far as that can be: each interface succeeds or fails alone.
@@ -24,10 +22,7 @@ impl Engine {
         let known = self.ledger().get(key).map(|entry| (Arc::clone(&entry.intent), entry.former.clone()));
         let Some((intent, former)) = known else { return };
         let healed = match self.prepare(key, Some(intent), former).await {
-            Ok(prepared) => {
-                let work = spawn_blocking(move || prepared.carry_out_what_can_be()).await;
-                work.unwrap_or(Err(ChangeError::Bug(key.clone())))
-            }
+            Ok(prepared) => self.work(key, move || prepared.carry_out_what_can_be()).await,
             Err(error) => Err(error),
         };
         match healed {

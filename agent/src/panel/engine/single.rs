@@ -38,10 +38,10 @@ impl Engine {
         let Change { key, edit: wanted, fence, .. } = change;
         let _turn = self.0.turns.take(&key).await;
         let token = self.events().latest();
-        let known = self.ledger().get(&key).is_some();
+        let former = self.ledger().intent(&key);
+        let known = former.is_some();
         let decided = {
             let mut ledger = self.ledger();
-            let former = ledger.intent(&key);
             let update = matches!(wanted, Edit::UpdateLink { .. } | Edit::UpdateAttachment { .. });
             let ownership = former.as_ref().map_or(Ownership::Calls, |former| former.ownership);
             if ownership == Ownership::Apply && !update {
@@ -57,7 +57,7 @@ impl Engine {
             } else {
                 let mut intent = self.choose(spec, former.as_deref(), fence, ownership, &ledger)?;
                 if let (Ownership::Apply, Some(former)) = (ownership, &former) {
-                    intent.applied = Some(Box::new(former.body().clone()));
+                    intent.applied = (intent.spec != *former.body()).then(|| Box::new(former.body().clone()));
                     intent.applied_at = former.applied_at;
                 }
                 let intent = Arc::new(intent);
