@@ -1,6 +1,7 @@
 //! The only room that talks to the kernel: netlink, namespaces, mounts, sysctls. Blocking and small.
 
 mod clock;
+mod ear;
 mod error;
 mod execute;
 mod inet;
@@ -10,11 +11,15 @@ mod netns;
 mod observe;
 mod probe;
 mod retire;
+mod rumour;
 mod site;
 mod socket;
 mod stitch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::domain::{
     if_name::IfName,
@@ -24,6 +29,7 @@ use crate::domain::{
 };
 
 pub use clock::{boottime, release};
+pub use ear::{Ear, Heard, Moment, News, Place};
 pub use error::KernelError;
 pub use netns::{Netns, NetnsDir, NetnsError};
 pub use probe::{Capability, probe};
@@ -76,6 +82,9 @@ pub trait Kernel: Send + Sync + 'static {
     /// The kernel's words.
     fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError>;
 
+    /// What hears of changes in everything that was opened, from its opening on.
+    fn ear(&self) -> Arc<Ear>;
+
     /// Removes the panels that were retired, slowly: other users of the node's networking wait while a bridge goes.
     ///
     /// # Errors
@@ -92,6 +101,9 @@ pub trait Site: Send {
     ///
     /// The kernel's words.
     fn observe(&mut self) -> Result<Observed, KernelError>;
+
+    /// When the last look began: what changed before it, it saw.
+    fn looked_at(&self) -> Moment;
 
     /// Carries out steps in order.
     ///

@@ -6,6 +6,8 @@ mod converge;
 mod engine;
 pub mod error;
 pub mod events;
+mod fight;
+mod healer;
 mod ledger;
 mod netns;
 mod record;

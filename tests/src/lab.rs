@@ -103,6 +103,17 @@ impl Lab {
         said
     }
 
+    /// Runs a tool of iproute2 as it would be typed: `bridge -n panel link set …`.
+    ///
+    /// # Panics
+    ///
+    /// It fails; says what it said.
+    #[track_caller]
+    pub fn run(&self, line: &str) -> String {
+        let (program, args) = line.split_once(' ').unwrap_or((line, ""));
+        run(program, args).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
     /// Runs `ip` with arguments split at white space, which must succeed, and returns its output.
     ///
     /// # Panics

@@ -20,6 +20,12 @@ pub fn panel_name(key: &TopologyKey) -> String {
     format!("{PANEL_PREFIX}{}.{}", key.namespace, key.name)
 }
 
+/// The topology whose panel has this file name; `None`: it is no panel's.
+pub fn panel_key(name: &str) -> Option<TopologyKey> {
+    let (namespace, name) = name.strip_prefix(PANEL_PREFIX)?.split_once('.')?;
+    Some(TopologyKey { namespace: namespace.parse().ok()?, name: name.parse().ok()? })
+}
+
 /// Device name of a bridge: its own name where the kernel takes it, else a short one.
 pub fn bridge_device_name(name: &ElementName) -> String {
     if name.as_str().parse::<IfName>().is_ok() { name.to_string() } else { short(&["bridge", name.as_str()]) }

@@ -242,6 +242,11 @@ impl TopologySpec {
         self.bridges.len() + self.links.len() + self.attachments.len()
     }
 
+    /// Whether it has interfaces on devices of the node.
+    pub fn uses_devices(&self) -> bool {
+        self.attachments.iter().any(|attachment| matches!(attachment.target, Target::Device(_)))
+    }
+
     /// Whether an element has this name.
     pub fn has(&self, name: &ElementName) -> bool {
         self.bridges.iter().any(|bridge| bridge.name == *name)

@@ -217,7 +217,9 @@ impl<'a> Executor<'a> {
     fn remove_panel(&mut self, at: usize) -> Outcome {
         self.flush()?;
         let Some(panel) = self.site.panel.take() else { return Ok(()) };
-        retire::retire(&self.site.dir, &self.site.panel_name, panel.socket.cookie()).map_err(failed(at))
+        let cookie = panel.socket.cookie();
+        self.site.ear.dismiss(cookie);
+        retire::retire(&self.site.dir, &self.site.panel_name, cookie).map_err(failed(at))
     }
 
     /// Waits until the first frame would pass: until then the kernel has acknowledged everything and yet drops.

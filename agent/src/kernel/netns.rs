@@ -125,8 +125,14 @@ impl Netns {
     }
 }
 
+/// The namespace that the agent itself is in. For identity only: it is never entered or plugged.
+pub(super) fn own_netns() -> Result<File, KernelError> {
+    const OWN: &str = "/proc/thread-self/ns/net";
+    File::open(OWN).map_err(|error| KernelError::io("open", OWN, &error))
+}
+
 /// Cookie of the namespace that the agent itself is in.
-fn own_cookie() -> Result<u64, KernelError> {
+pub(super) fn own_cookie() -> Result<u64, KernelError> {
     RouteSocket::open().map(|socket| socket.cookie())
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     os::fd::{AsRawFd, RawFd},
 };
 
@@ -21,7 +20,7 @@ use crate::domain::{
     observed::{BridgePort, BridgeState, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
 };
 
-use super::{KernelError, inet, link, site::OpenPod, socket::RouteSocket, stitch};
+use super::{KernelError, inet, link, netns::own_netns, site::OpenPod, socket::RouteSocket, stitch};
 
 /// A device, as one message shows it.
 #[derive(Default)]
@@ -171,7 +170,7 @@ fn bridge_port(options: &[InfoBridgePort]) -> BridgePort {
 }
 
 /// The id of a namespace in the namespace of a socket, where it has one.
-fn nsid_of(socket: &mut RouteSocket, fd: RawFd) -> Result<Option<i32>, KernelError> {
+pub(super) fn nsid_of(socket: &mut RouteSocket, fd: RawFd) -> Result<Option<i32>, KernelError> {
     let mut message = NsidMessage::default();
     message.attributes.push(NsidAttribute::Fd(u32::try_from(fd).unwrap_or(u32::MAX)));
     let RouteNetlinkMessage::NewNsId(answer) = socket.get(RouteNetlinkMessage::GetNsId(message))? else {
@@ -206,8 +205,7 @@ impl Neighbours {
             }
         }
         if with_node {
-            const OWN: &str = "/proc/thread-self/ns/net";
-            let own = File::open(OWN).map_err(|error| KernelError::io("open", OWN, &error))?;
+            let own = own_netns()?;
             for (key, pod) in pods {
                 if let Some(id) = nsid_of(&mut pod.socket, own.as_raw_fd())? {
                     neighbours.node.insert(key.clone(), id);

@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::fd::AsFd,
     path::Path,
+    sync::Arc,
 };
 
 use crate::domain::{
@@ -14,26 +16,38 @@ use crate::domain::{
 };
 
 use super::{
-    Kernel, KernelError, Netns, NetnsDir, NetnsError, PodDoor, Site, SiteView, StepFailed, execute::Executor, observe,
-    retire, socket::RouteSocket,
+    Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, Place, PodDoor, Site, SiteView, StepFailed,
+    execute::Executor,
+    netns::{own_cookie, own_netns},
+    observe, retire,
+    socket::RouteSocket,
 };
 
 /// The kernel of the node that the agent runs on.
 #[derive(Debug, Clone)]
 pub struct LinuxKernel {
     dir: NetnsDir,
+    ear: Arc<Ear>,
 }
 
 impl LinuxKernel {
     /// The kernel, with panels in this directory.
-    pub fn new(dir: NetnsDir) -> Self {
-        Self { dir }
+    ///
+    /// # Errors
+    ///
+    /// It lets nobody listen: its words.
+    pub fn new(dir: NetnsDir) -> Result<Self, KernelError> {
+        Ok(Self { dir, ear: Arc::new(Ear::open()?) })
     }
 }
 
 impl Kernel for LinuxKernel {
     fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError> {
-        Ok(Box::new(LinuxSite::open(self.dir.clone(), view)?))
+        Ok(Box::new(LinuxSite::open(self, view)?))
+    }
+
+    fn ear(&self) -> Arc<Ear> {
+        Arc::clone(&self.ear)
     }
 
     fn reap(&self) -> Result<(), KernelError> {
@@ -44,6 +58,8 @@ impl Kernel for LinuxKernel {
 /// Sockets and namespaces of one converge.
 pub(super) struct LinuxSite {
     pub(super) dir: NetnsDir,
+    pub(super) ear: Arc<Ear>,
+    looked_at: Moment,
     pub(super) panel_name: String,
     pub(super) panel: Option<PanelDoor>,
     pub(super) pods: BTreeMap<PodKey, OpenPod>,
@@ -69,14 +85,16 @@ pub(super) struct OpenPod {
 }
 
 impl LinuxSite {
-    fn open(dir: NetnsDir, view: SiteView) -> Result<Self, KernelError> {
-        let panel = PanelDoor::open(&dir, &view.panel)?;
+    fn open(kernel: &LinuxKernel, view: SiteView) -> Result<Self, KernelError> {
+        let (dir, ear) = (kernel.dir.clone(), Arc::clone(&kernel.ear));
+        let panel = PanelDoor::open(&dir, &view.panel, &ear)?;
         let mut pods = BTreeMap::new();
         let mut closed = BTreeMap::new();
         for (key, door) in view.pods {
             match door {
                 PodDoor::Open(netns, sandbox) => {
                     let socket = netns.socket()?;
+                    ear.attend(netns.fd(), netns.cookie(), Place::Pod(key.clone()))?;
                     pods.insert(key, OpenPod { netns, socket, sandbox });
                 }
                 PodDoor::Absent(reason) => {
@@ -87,8 +105,13 @@ impl LinuxSite {
                 }
             }
         }
+        if !view.devices.is_empty() {
+            ear.attend(own_netns()?.as_fd(), own_cookie()?, Place::Node)?;
+        }
         Ok(Self {
             dir,
+            ear,
+            looked_at: Moment::default(),
             panel_name: view.panel,
             panel,
             pods,
@@ -105,13 +128,14 @@ impl LinuxSite {
     pub(super) fn create_panel(&mut self) -> Result<(), KernelError> {
         self.dir.remove_leftover(&self.panel_name)?;
         self.dir.create(&self.panel_name)?;
-        self.panel = PanelDoor::open(&self.dir, &self.panel_name)?;
+        self.panel = PanelDoor::open(&self.dir, &self.panel_name, &self.ear)?;
         Ok(())
     }
 }
 
 impl Site for LinuxSite {
     fn observe(&mut self) -> Result<Observed, KernelError> {
+        self.looked_at = self.ear.mark()?;
         let mut observed = Observed { panel: None, pods: self.closed.clone(), devices: BTreeMap::new() };
         if let Some(panel) = &mut self.panel {
             observed.panel = Some(observe::panel(&mut panel.socket, &self.pods)?);
@@ -130,13 +154,17 @@ impl Site for LinuxSite {
         Ok(observed)
     }
 
+    fn looked_at(&self) -> Moment {
+        self.looked_at
+    }
+
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
         Executor::new(self).run(steps)
     }
 }
 
 impl PanelDoor {
-    fn open(dir: &NetnsDir, name: &str) -> Result<Option<Self>, KernelError> {
+    fn open(dir: &NetnsDir, name: &str, ear: &Ear) -> Result<Option<Self>, KernelError> {
         let netns = match Netns::open(&dir.path(name)) {
             Ok(netns) => netns,
             // A file that never became a mount is none: who makes the panel takes it away first.
@@ -148,6 +176,7 @@ impl PanelDoor {
             silence()?;
             RouteSocket::open()
         })??;
+        ear.attend(netns.fd(), netns.cookie(), Place::Panel(name.to_owned()))?;
         Ok(Some(Self { socket }))
     }
 }

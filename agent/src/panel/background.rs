@@ -5,9 +5,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
-use crate::{domain::name::TopologyKey, pods::PodChange};
+use crate::pods::PodChange;
 
-use super::{engine::Engine, error::ChangeError};
+use super::{
+    engine::Engine,
+    error::ChangeError,
+    healer::{self, Cause},
+};
 
 /// How often topologies that are not READY are tried again without an event.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -18,13 +22,14 @@ const LEASE_LOOK: Duration = Duration::from_secs(30);
 /// Starts the tasks. They end with the runtime: nothing that they do has to be finished.
 pub(super) fn start(engine: &Engine) -> Result<(), ChangeError> {
     let mut changes = engine.0.pods.changes()?;
+    healer::listen(engine)?;
     engine.0.retired.notify_one();
     let follower = engine.clone();
     tokio::spawn(async move {
         let all = follower.ledger().keys(None);
-        heal_all(&follower, all, "agent started");
+        follower.heal_soon(all, &Cause::Started);
         while let Some(change) = changes.next().await {
-            follow(&follower, &change);
+            follow(&follower, change);
         }
     });
     tokio::spawn(expire_leases(engine.clone()));
@@ -33,30 +38,24 @@ pub(super) fn start(engine: &Engine) -> Result<(), ChangeError> {
     Ok(())
 }
 
-fn follow(engine: &Engine, change: &PodChange) {
-    let (keys, cause) = match change {
-        PodChange::Appeared(pod) => (engine.ledger().of_pod(pod), format!("pod {pod} appeared")),
-        PodChange::Gone(pod) => (engine.ledger().of_pod(pod), format!("pod {pod} is gone")),
-        PodChange::Overrun => (engine.ledger().keys(None), "too many changes of pods at once".to_owned()),
+fn follow(engine: &Engine, change: PodChange) {
+    let keys = match &change {
+        PodChange::Appeared(pod) | PodChange::Gone(pod) => engine.ledger().of_pod(pod),
+        PodChange::Overrun => engine.ledger().keys(None),
     };
-    heal_all(engine, keys, &cause);
-}
-
-/// Each in a task of its own: one that waits for its turn does not hold up the others.
-fn heal_all(engine: &Engine, keys: Vec<TopologyKey>, cause: &str) {
-    for key in keys {
-        let (engine, cause) = (engine.clone(), cause.to_owned());
-        tokio::spawn(async move { engine.heal(&key, &cause).await });
-    }
+    let cause = match change {
+        PodChange::Appeared(pod) => Cause::Appeared(pod),
+        PodChange::Gone(pod) => Cause::Gone(pod),
+        PodChange::Overrun => Cause::Again,
+    };
+    engine.heal_soon(keys, &cause);
 }
 
 async fn sweep(engine: Engine) {
     loop {
         sleep(SWEEP).await;
         let keys = engine.ledger().unfinished();
-        for key in keys {
-            engine.heal(&key, "tried again").await;
-        }
+        engine.heal_soon(keys, &Cause::Again);
     }
 }
 

@@ -11,14 +11,14 @@ use crate::{
     domain::{
         desired::{Desired, Nic, Wire, desired},
         device::panel_name,
-        intent::{Intent, PodKey},
+        intent::{Intent, NicKey, PodKey},
         name::TopologyKey,
         observed::Observed,
         plan::{Plan, Trouble, plan},
         spec::InterfaceId,
         step::Step,
     },
-    kernel::{Kernel, KernelError, Site, SiteView, StepFailed},
+    kernel::{Kernel, KernelError, Moment, Site, SiteView, StepFailed},
     pods::{Pods, Wanted},
 };
 
@@ -37,10 +37,13 @@ pub(super) struct Converge {
     observed: Observed,
     plan: Plan,
     skip: BTreeSet<InterfaceId>,
+    /// Interfaces about which somebody fights: they are left as they are for a while.
+    left_alone: BTreeSet<NicKey>,
     /// Interfaces whose steps failed, with the kernel's words.
     failures: BTreeMap<InterfaceId, String>,
     /// Interfaces that vanished under their steps.
     vanished: BTreeMap<InterfaceId, String>,
+    taken: Vec<Step>,
 }
 
 /// What a converge came to.
@@ -51,6 +54,10 @@ pub(super) struct Outcome {
     pub plan: Plan,
     /// What the kernel refused; `None`: nothing was tried.
     pub failures: Option<BTreeMap<InterfaceId, String>>,
+    /// The steps that were taken.
+    pub taken: Vec<Step>,
+    /// When the look began on which it rests.
+    pub looked_at: Moment,
 }
 
 impl Converge {
@@ -77,9 +84,36 @@ impl Converge {
             observed,
             plan,
             skip: BTreeSet::new(),
+            left_alone: BTreeSet::new(),
             failures: BTreeMap::new(),
             vanished: BTreeMap::new(),
+            taken: Vec::new(),
         })
+    }
+
+    /// The same, but for interfaces that are left as they are.
+    pub(super) fn leaving_alone(mut self, nics: BTreeSet<NicKey>) -> Self {
+        self.left_alone = nics;
+        if !self.left_alone.is_empty() {
+            self.plan_again();
+        }
+        self
+    }
+
+    fn plan_again(&mut self) {
+        self.plan = plan(&self.desired, self.former.as_ref(), &self.observed, &self.skip);
+        let left_alone = |step: &Step| step.nic().is_some_and(|nic| self.left_alone.contains(nic));
+        let born = self.plan.steps.iter().filter(|step| step.action() == "create" && left_alone(step));
+        let born: Vec<InterfaceId> = born.filter_map(|step| Some(self.desired.nic(step.nic()?)?.id.clone())).collect();
+        if !born.is_empty() {
+            // What is not made is not there for the far end either.
+            self.skip.extend(born);
+            self.plan = plan(&self.desired, self.former.as_ref(), &self.observed, &self.skip);
+        }
+        let left_alone = &self.left_alone;
+        let is_left = |step: &Step| step.nic().is_some_and(|nic| left_alone.contains(nic));
+        // That a port follows the far end's state is no part of any fight.
+        self.plan.steps.retain(|step| matches!(step, Step::SetPort(..)) || !is_left(step));
     }
 
     /// Whether the topology has a panel already.
@@ -126,7 +160,10 @@ impl Converge {
             if self.plan.steps.is_empty() {
                 break;
             }
-            if let Err(failed) = self.site.execute(&self.plan.steps) {
+            let executed = self.site.execute(&self.plan.steps);
+            let done = executed.as_ref().map_or_else(|failed| failed.at, |()| self.plan.steps.len());
+            self.taken.extend(self.plan.steps.iter().take(done).cloned());
+            if let Err(failed) = executed {
                 let nic = self.plan.steps.get(failed.at).and_then(Step::nic).and_then(|key| self.desired.nic(key));
                 let alone = nic.filter(|nic| may_fail_alone(&self, nic)).map(|nic| nic.id.clone());
                 let Some(id) = alone else { return Err(self.step_error(failed)) };
@@ -134,8 +171,7 @@ impl Converge {
             }
             self.look_again()?;
         }
-        let failures = Some(self.failures);
-        Ok(Outcome { desired: self.desired, observed: self.observed, plan: self.plan, failures })
+        Ok(self.came_to(true))
     }
 
     fn leave_alone(&mut self, id: InterfaceId, failed: &StepFailed) {
@@ -158,13 +194,18 @@ impl Converge {
 
     /// What is there, without any step.
     pub(super) fn outcome(self) -> Outcome {
-        Outcome { desired: self.desired, observed: self.observed, plan: self.plan, failures: None }
+        self.came_to(false)
+    }
+
+    fn came_to(self, tried: bool) -> Outcome {
+        let Self { desired, observed, plan, failures, taken, site, .. } = self;
+        Outcome { desired, observed, plan, failures: tried.then_some(failures), taken, looked_at: site.looked_at() }
     }
 
     fn look_again(&mut self) -> Result<(), ChangeError> {
         let look = |source: KernelError| ChangeError::Look { key: self.key.clone(), source: Box::new(source) };
         self.observed = self.site.observe().map_err(look)?;
-        self.plan = plan(&self.desired, self.former.as_ref(), &self.observed, &self.skip);
+        self.plan_again();
         for (id, words) in &self.vanished {
             self.plan.pending.entry(id.clone()).or_insert_with(|| words.clone());
         }

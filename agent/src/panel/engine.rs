@@ -32,6 +32,7 @@ use super::{
     background,
     error::ChangeError,
     events::Events,
+    healer::Healer,
     ledger::Ledger,
     record::wall_clock,
     request::{EngineConfig, Node, Renewal},
@@ -60,6 +61,8 @@ pub(super) struct Inner {
     gate: RwLock<bool>,
     /// True: the agent is about to leave, and who waits for READY waits no longer.
     leaving: watch::Sender<bool>,
+    /// Topologies that wait for a heal.
+    pub(super) healer: Healer,
     /// Held by who takes down retired panels.
     reaping: Mutex<()>,
     /// A panel was retired.
@@ -76,7 +79,9 @@ impl Engine {
     /// The kernel cannot make or mount network namespaces.
     pub async fn start(config: EngineConfig) -> Result<Self, ChangeError> {
         let dir = NetnsDir::new(&config.netns_dir);
-        let kernel = Arc::new(LinuxKernel::new(dir.clone()));
+        let kernel = LinuxKernel::new(dir.clone());
+        let look = |source| ChangeError::Look { key: TopologyKey::default(), source: Box::new(source) };
+        let kernel = Arc::new(kernel.map_err(look)?);
         let pods = Arc::new(NamedPods::new(dir));
         Self::start_with(config, kernel, pods, Arc::new(MemoryStore::default())).await
     }
@@ -122,6 +127,7 @@ impl Engine {
             events: Events::new(run),
             gate: RwLock::new(false),
             leaving: watch::Sender::new(false),
+            healer: Healer::default(),
             reaping: Mutex::new(()),
             retired: Notify::new(),
             leases: Notify::new(),

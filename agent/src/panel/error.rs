@@ -185,6 +185,13 @@ pub enum ChangeError {
         #[source]
         source: Box<KernelError>,
     },
+    /// Changes of the kernel cannot be followed.
+    #[error("changes in the namespaces of panels and pods cannot be followed")]
+    Listen {
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
     /// The source of pods does not answer.
     #[error("the pods of this node cannot be listed")]
     Pods(#[from] PodsError),

@@ -1,7 +1,7 @@
 //! All intents of the node, and what they claim from each other.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -16,12 +16,18 @@ use crate::{
         spec::{InterfaceId, PodOwner},
         status::State,
     },
-    kernel::boottime,
+    kernel::{Moment, boottime},
     pods::Pods,
     store::Record,
 };
 
-use super::{error::ChangeError, request::Fence, view::TopologyView};
+use super::{
+    converge::Outcome,
+    error::ChangeError,
+    fight::{Fights, Vain},
+    request::Fence,
+    view::TopologyView,
+};
 
 /// How long a deleted topology's generation fences.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -54,6 +60,16 @@ pub(super) struct Entry {
     pub ending: bool,
     /// What was published last.
     pub published: Option<Arc<TopologyView>>,
+    /// When the last look at it began.
+    pub looked_at: Moment,
+    /// What somebody changes again and again.
+    pub fights: Fights,
+    /// Looks that found nothing to put right.
+    pub vain: Vain,
+    /// A heal of it failed as a whole.
+    pub failed: bool,
+    /// Whether each interface that is there was set up by its pod when it was last seen.
+    pub ups: BTreeMap<NicKey, bool>,
 }
 
 impl Entry {
@@ -68,7 +84,19 @@ impl Entry {
             state: (State::Pending, SystemTime::now()),
             ending: false,
             published: None,
+            looked_at: Moment::default(),
+            fights: Fights::default(),
+            vain: Vain::default(),
+            failed: false,
+            ups: BTreeMap::new(),
         }
+    }
+
+    /// Interfaces that their pods have set up or down since the last look.
+    pub(super) fn flapped(&self, outcome: &Outcome) -> BTreeSet<NicKey> {
+        let now = outcome.ups();
+        let before = self.ups.iter().filter(|(nic, up)| now.get(*nic).is_some_and(|now| now != *up));
+        before.map(|(nic, _)| nic.clone()).collect()
     }
 }
 
@@ -113,9 +141,16 @@ impl Ledger {
         keys
     }
 
-    /// Topologies whose interfaces are not all READY.
+    /// Topologies that have an interface on a device of the node.
+    pub(super) fn on_devices(&self) -> Vec<TopologyKey> {
+        let on_device = |entry: &Entry| entry.intent.spec.uses_devices();
+        self.entries.iter().filter(|(_, entry)| on_device(entry)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Topologies whose interfaces are not all READY, or that could not be healed.
     pub(super) fn unfinished(&self) -> Vec<TopologyKey> {
-        self.entries.iter().filter(|(_, entry)| entry.state.0 != State::Ready).map(|(key, _)| key.clone()).collect()
+        let unfinished = |entry: &Entry| entry.failed || entry.state.0 != State::Ready;
+        self.entries.iter().filter(|(_, entry)| unfinished(entry)).map(|(key, _)| key.clone()).collect()
     }
 
     /// Whether a caller may change a topology.

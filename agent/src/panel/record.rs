@@ -10,6 +10,7 @@ use crate::{
     domain::{
         desired::Nic,
         device::panel_name,
+        intent::NicKey,
         observed::{Observed, PodLink, PodView, SandboxId},
         plan::{Plan, Trouble},
         spec::InterfaceId,
@@ -25,6 +26,8 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     if let Some(failures) = &outcome.failures {
         entry.failures.clone_from(failures);
     }
+    entry.looked_at = outcome.looked_at;
+    entry.ups = outcome.ups();
     let interfaces = interfaces(entry, outcome);
     entry.states = interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
     let worst = interfaces.values().map(|status| status.state).max().unwrap_or(State::Ready);
@@ -51,7 +54,7 @@ fn interfaces(entry: &Entry, outcome: &Outcome) -> BTreeMap<InterfaceId, Interfa
     let now = SystemTime::now();
     let status = |nic: &Nic| {
         let (link, sandbox) = seen(nic, observed);
-        let (state, reason) = judge(nic, link, plan, &entry.failures);
+        let (state, reason) = judge(nic, link, plan, entry);
         let since = match entry.states.get(&nic.id) {
             Some((before, since)) if *before == state => *since,
             _ => now,
@@ -73,6 +76,14 @@ fn interfaces(entry: &Entry, outcome: &Outcome) -> BTreeMap<InterfaceId, Interfa
     desired.nics.iter().map(status).collect()
 }
 
+impl Outcome {
+    /// Whether each interface that is there is set up.
+    pub(super) fn ups(&self) -> BTreeMap<NicKey, bool> {
+        let seen = |nic: &Nic| Some((nic.key.clone(), seen(nic, &self.observed).0?.up));
+        self.desired.nics.iter().filter_map(seen).collect()
+    }
+}
+
 fn seen<'a>(nic: &Nic, observed: &'a Observed) -> (Option<&'a PodLink>, Option<&'a SandboxId>) {
     match observed.pods.get(&nic.key.pod) {
         Some(PodView::Present(pod)) => (pod.links.get(nic.key.name.as_str()), Some(&pod.sandbox)),
@@ -89,15 +100,18 @@ fn state_of(trouble: &Trouble) -> State {
 }
 
 /// The state of an interface: a function of what is desired, of what a plan would still do, and of what failed.
-fn judge(nic: &Nic, link: Option<&PodLink>, plan: &Plan, failures: &BTreeMap<InterfaceId, String>) -> (State, String) {
+fn judge(nic: &Nic, link: Option<&PodLink>, plan: &Plan, entry: &Entry) -> (State, String) {
     if let Some(trouble) = plan.trouble.get(&nic.id) {
         return (state_of(trouble), trouble.message());
     }
     if let Some(reason) = plan.pending.get(&nic.id) {
         return (State::Pending, reason.clone());
     }
-    if let Some(words) = failures.get(&nic.id) {
+    if let Some(words) = entry.failures.get(&nic.id) {
         return (State::Failed, words.clone());
+    }
+    if let Some(fight) = entry.fights.about(&nic.key) {
+        return (State::Degraded, fight.to_string());
     }
     match plan.steps.iter().find(|step| step.nic() == Some(&nic.key)) {
         None => (State::Ready, String::new()),

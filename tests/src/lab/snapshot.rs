@@ -97,6 +97,17 @@ impl Snapshot {
         Self(self.0.iter().filter(|fact| fact.starts_with(&prefix)).cloned().collect())
     }
 
+    /// Without what a device gets anew when it is made anew: indexes, ids and handles.
+    pub fn without_indexes(&self) -> Self {
+        Self(self.0.iter().filter(|fact| !fact.starts_with("mount: ")).map(|fact| without_index(fact)).collect())
+    }
+
+    /// What is only here and what is only in the other one.
+    pub fn difference(&self, other: &Self) -> String {
+        let (here, there) = (self.0.difference(&other.0), other.0.difference(&self.0));
+        format!("only before: {:#?}\nonly after: {:#?}", here.collect::<Vec<_>>(), there.collect::<Vec<_>>())
+    }
+
     /// Without what names the device `device`.
     pub fn without(&self, device: &str) -> Self {
         let name = format!("\"{device}\"");
@@ -122,6 +133,37 @@ fn calm_carrier(item: &mut Value) {
         if let Some(Value::Array(flags)) = fields.get_mut("flags") {
             flags.retain(|flag| flag != "LOWER_UP" && flag != "NO-CARRIER");
         }
+    }
+}
+
+/// What a device gets anew when it is made anew.
+const ANEW: [&str; 8] =
+    ["ifindex", "link", "link_index", "link_netnsid", "designated_port", "no", "index", "root_port"];
+
+fn without_index(fact: &str) -> String {
+    let Some((head, Ok(mut item))) = fact.split_once(": {").map(|(head, rest)| (head, format!("{{{rest}").parse()))
+    else {
+        return fact.to_owned();
+    };
+    forget(&mut item);
+    if head.starts_with("podwire.")
+        && let Value::Object(fields) = &mut item
+        && fields.get("ifname").is_some_and(|name| name.as_str().is_some_and(|name| name.contains('.')))
+    {
+        // Nobody asked for the MAC of a port.
+        fields.remove("address");
+    }
+    format!("{head}: {item}")
+}
+
+fn forget(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !ANEW.contains(&name.as_str()));
+            fields.values_mut().for_each(forget);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget),
+        _ => {}
     }
 }
 

@@ -83,8 +83,8 @@ fn a_stranger_with_the_name_of_a_deleted_interface_is_left_alone() {
         let a = lab.pod("a");
         let agent = sharing(lab).await;
         agent.apply(of("one", vec![on("a", MacvlanMode::Bridge)])).await.unwrap();
-        a.ip("link del net1");
-        a.ip("link add net1 type veth peer name other");
+        a.ip("link add stranger type veth peer name other");
+        a.usurp("net1", "stranger", false);
         let _ = agent.delete("one").await;
         assert!(a.interfaces().contains(&"net1".to_owned()), "not ours: {:?}", a.interfaces());
     });

@@ -20,7 +20,7 @@ use podwire_agent::{
         status::State,
         step::Step,
     },
-    kernel::{Kernel, KernelError, LinuxKernel, NetnsDir, Site, SiteView, StepFailed},
+    kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, NetnsDir, Site, SiteView, StepFailed},
     panel::{Apply, ChangeError, Engine, EngineConfig, Fence},
     pods::NamedPods,
     store::MemoryStore,
@@ -49,6 +49,10 @@ impl Kernel for Faulty {
         Ok(Box::new(FaultySite { site: self.kernel.open(view)?, left: Arc::clone(&self.left) }))
     }
 
+    fn ear(&self) -> Arc<Ear> {
+        self.kernel.ear()
+    }
+
     fn reap(&self) -> Result<(), KernelError> {
         self.kernel.reap()
     }
@@ -57,6 +61,10 @@ impl Kernel for Faulty {
 impl Site for FaultySite {
     fn observe(&mut self) -> Result<Observed, KernelError> {
         self.site.observe()
+    }
+
+    fn looked_at(&self) -> Moment {
+        self.site.looked_at()
     }
 
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
@@ -154,7 +162,7 @@ async fn engine(left: &Arc<AtomicUsize>) -> Engine {
         allow_netns: false,
         max_topologies: 16,
     };
-    let kernel = Arc::new(Faulty { kernel: LinuxKernel::new(dir.clone()), left: Arc::clone(left) });
+    let kernel = Arc::new(Faulty { kernel: LinuxKernel::new(dir.clone()).unwrap(), left: Arc::clone(left) });
     let store = Arc::new(MemoryStore::default());
     Engine::start_with(config, kernel, Arc::new(NamedPods::new(dir)), store).await.unwrap()
 }

@@ -15,6 +15,7 @@ mod faults;
 mod generations;
 mod grpcurl;
 mod harness;
+mod healing;
 mod inputs;
 mod interfaces;
 mod leases;

@@ -37,8 +37,8 @@ fn an_interface_that_its_pod_replaced_holds_up_nobody_else_of_its_topology() {
         let create = |name| CreateBridgeRequest { bridge: Some(bridge(name)), ..CreateBridgeRequest::default() };
         agent.bridges().create_bridge(create("x")).await.unwrap();
         attach(&agent, plug("pa", nic("a", "net1"), "x")).await.unwrap();
-        a.ip("link del net1");
-        a.ip("link add net1 type veth peer name far");
+        a.ip("link add stranger type veth peer name far");
+        a.usurp("net1", "stranger", false);
         agent.bridges().create_bridge(create("y")).await.expect("a bridge that nobody uses yet");
         attach(&agent, plug("pb", nic("b", "net1"), "y")).await.expect("a pod that did nothing");
         let get = GetTopologyRequest { namespace: "default".into(), name: "default".into() };
@@ -58,9 +58,8 @@ fn what_a_failed_change_made_goes_even_where_something_else_cannot_be_put_back()
         agent.bridges().create_bridge(create).await.unwrap();
         attach(&agent, plug("pa", nic("a", "net1"), "x")).await.unwrap();
         // The name is free to look at and taken to the kernel: the interface cannot be made again.
-        a.ip("link del net1");
         a.ip("link add other type veth peer name far");
-        a.ip("link property add dev other altname net1");
+        a.usurp("net1", "other", true);
         let mut end = nic("c", "net1");
         end.routes = vec![route("10.9.0.0/16", "10.8.0.1", 0)];
         let wire = link("w", end, nic("d", "net1"));

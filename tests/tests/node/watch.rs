@@ -16,7 +16,7 @@ fn of_lessons(resume_token: &str) -> WatchTopologiesRequest {
     WatchTopologiesRequest { namespace: "lessons".into(), resume_token: resume_token.into(), ..Default::default() }
 }
 
-async fn watch(agent: &Agent, resume_token: &str) -> Streaming<WatchTopologiesResponse> {
+pub(crate) async fn watch(agent: &Agent, resume_token: &str) -> Streaming<WatchTopologiesResponse> {
     agent.topologies().watch_topologies(of_lessons(resume_token)).await.unwrap().into_inner()
 }
 
@@ -26,7 +26,7 @@ async fn next(events: &mut Streaming<WatchTopologiesResponse>) -> WatchTopologie
 }
 
 /// Skips events until one is as wanted.
-async fn until(
+pub(crate) async fn until(
     events: &mut Streaming<WatchTopologiesResponse>,
     wanted: impl Fn(&WatchTopologiesResponse) -> bool,
 ) -> WatchTopologiesResponse {

@@ -156,10 +156,19 @@ impl Engine {
 
     /// Records what was seen, and tells those who watch where it is news. `None`: the topology is gone.
     pub(super) fn publish(&self, key: &TopologyKey, outcome: &Outcome, cause: &str) -> Option<TopologyView> {
+        self.record_and_tell(key, outcome, cause, false)
+    }
+
+    /// Records what was seen, and tells those who watch even where it looks as before: something was put right.
+    pub(super) fn tell(&self, key: &TopologyKey, outcome: &Outcome, cause: &str) {
+        self.record_and_tell(key, outcome, cause, true);
+    }
+
+    fn record_and_tell(&self, key: &TopologyKey, outcome: &Outcome, cause: &str, always: bool) -> Option<TopologyView> {
         let mut ledger = self.ledger();
         let entry = ledger.get_mut(key)?;
         let view = record(entry, outcome);
-        if entry.published.as_ref().is_none_or(|before| !before.shows_the_same(&view)) {
+        if always || entry.published.as_ref().is_none_or(|before| !before.shows_the_same(&view)) {
             let published = Arc::new(view.clone());
             entry.published = Some(Arc::clone(&published));
             self.0.events.publish(key.clone(), EventKind::Changed(published), cause);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    super::{error::ChangeError, events::EventKind, ledger::Ledger, request::Fence},
+    super::{error::ChangeError, events::EventKind, healer::Cause, ledger::Ledger, request::Fence},
     Engine, chain,
 };
 
@@ -47,7 +47,7 @@ impl Engine {
         };
         if let Err(error) = self.remove_and_record(key, former.clone(), generation).await {
             // What was removed before the failure comes back: the topology is still wanted until its delete succeeds.
-            self.heal_in_turn(key, "delete failed").await;
+            self.heal_in_turn(key, &Cause::DeleteFailed).await;
             return Err(error);
         }
         let expired = {

@@ -2,35 +2,96 @@
 
 use std::sync::Arc;
 
-use crate::domain::name::TopologyKey;
+use crate::{
+    domain::{name::TopologyKey, step::Step},
+    kernel::boottime,
+};
 
-use super::{Engine, chain};
+use super::{
+    super::{converge::Outcome, healer::Cause},
+    Engine, chain,
+};
+
+/// Steps that an event names one by one.
+const NAMED_STEPS: usize = 4;
 
 impl Engine {
-    /// Brings a topology to its intent as far as that can be: each interface succeeds or fails alone.
-    pub(in crate::panel) async fn heal(&self, key: &TopologyKey, cause: &str) {
+    /// Brings a topology that waits for it to its intent, as far as that can be: each interface succeeds or fails alone.
+    pub(in crate::panel) async fn heal(&self, key: &TopologyKey) {
         let leaving = self.0.gate.read().await;
-        if *leaving {
-            return;
-        }
         let _turn = self.0.turns.take(key).await;
-        self.heal_in_turn(key, cause).await;
+        // From here on: what happens later queues it anew.
+        let Some(cause) = self.0.healer.dequeue(key) else { return };
+        if !*leaving {
+            self.heal_in_turn(key, &cause).await;
+        }
     }
 
-    pub(super) async fn heal_in_turn(&self, key: &TopologyKey, cause: &str) {
-        // What it was is known here only of a change that an earlier run of the agent did not finish.
-        let known = self.ledger().get(key).map(|entry| (Arc::clone(&entry.intent), entry.former.clone()));
-        let Some((intent, former)) = known else { return };
+    pub(super) async fn heal_in_turn(&self, key: &TopologyKey, cause: &Cause) {
+        let now = boottime();
+        let known = {
+            let mut ledger = self.ledger();
+            ledger.get_mut(key).map(|entry| {
+                entry.fights.rest(now);
+                // What it was is known here only of a change that an earlier run of the agent did not finish.
+                (Arc::clone(&entry.intent), entry.former.clone(), entry.looked_at, entry.fights.clone())
+            })
+        };
+        let Some((intent, former, looked_at, fights)) = known else { return };
+        if matches!(cause, Cause::Heard(moment) if *moment < looked_at) {
+            return;
+        }
         let healed = match self.prepare(key, Some(intent), former).await {
-            Ok(prepared) => self.work(key, move || prepared.carry_out_what_can_be()).await,
+            Ok(prepared) => {
+                let prepared = prepared.leaving_alone(fights.left_alone(now));
+                self.work(key, move || prepared.carry_out_what_can_be()).await
+            }
             Err(error) => Err(error),
         };
+        let failed = healed.is_err();
         match healed {
-            Ok(outcome) => {
-                self.ledger().forget_former(key);
-                self.publish(key, &outcome, cause);
-            }
-            Err(error) => tracing::warn!(topology = %key, cause, error = %chain(&error), "healing failed"),
+            Ok(outcome) => self.healed(key, cause, &outcome),
+            Err(error) => tracing::warn!(topology = %key, %cause, error = %chain(&error), "healing failed"),
         }
+        if let Some(entry) = self.ledger().get_mut(key) {
+            entry.failed = failed;
+        }
+    }
+
+    fn healed(&self, key: &TopologyKey, cause: &Cause, outcome: &Outcome) {
+        // That a port follows the state of the far NIC is no repair.
+        let repairs = || outcome.taken.iter().any(|step| !matches!(step, Step::SetPort(..)));
+        let by_somebody = matches!(cause, Cause::Heard(_) | Cause::Again) && repairs();
+        {
+            let (mut ledger, now) = (self.ledger(), boottime());
+            ledger.forget_former(key);
+            if let Some(entry) = ledger.get_mut(key) {
+                match cause {
+                    Cause::Heard(_) if by_somebody => {
+                        entry.fights.repaired(&outcome.taken, &entry.flapped(outcome), now);
+                    }
+                    Cause::Heard(_) => entry.vain.looked(now),
+                    Cause::Again => entry.fights.repaired_again(&outcome.taken, now),
+                    Cause::Started | Cause::Appeared(_) | Cause::Gone(_) | Cause::DeleteFailed => {}
+                }
+            }
+        }
+        if by_somebody {
+            let cause = format!("{cause}, put right: {}", in_words(&outcome.taken));
+            tracing::warn!(topology = %key, cause, "repaired");
+            self.tell(key, outcome, &cause);
+        } else {
+            self.publish(key, outcome, &cause.to_string());
+        }
+        self.0.retired.notify_one();
+        self.look_after_fight(key);
+    }
+}
+
+fn in_words(steps: &[Step]) -> String {
+    let named = steps.iter().take(NAMED_STEPS).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    match steps.len().checked_sub(NAMED_STEPS) {
+        None | Some(0) => named,
+        Some(more) => format!("{named}; and {more} more"),
     }
 }

@@ -1,0 +1,202 @@
+//! Puts right what others change: what is heard from the kernel becomes a heal of the topologies that it concerns.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::sleep,
+};
+
+use crate::{
+    domain::{device::panel_key, intent::PodKey, name::TopologyKey},
+    kernel::{Ear, Heard, KernelError, Moment, News, Place, boottime},
+};
+
+use super::{
+    engine::{Engine, chain},
+    error::ChangeError,
+};
+
+/// How long the ear waits after the first notification of a burst: a link makes about seven.
+const BURST: Duration = Duration::from_millis(1);
+
+/// Heals at a time. RTNL is one lock: more would only wait for each other.
+const AT_A_TIME: usize = 4;
+
+/// What sets off a heal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::panel) enum Cause {
+    /// The agent started.
+    Started,
+    /// A pod has a new sandbox.
+    Appeared(PodKey),
+    /// A pod is gone.
+    Gone(PodKey),
+    /// Something was heard, at this moment.
+    Heard(Moment),
+    /// A delete of it failed.
+    DeleteFailed,
+    /// It was not READY, or was left alone for a while.
+    Again,
+}
+
+impl Cause {
+    /// The one that says more; of two moments the later.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Heard(a), Self::Heard(b)) => Self::Heard(a.max(b)),
+            (Self::Heard(_), other) => other,
+            (before, _) => before,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("agent started"),
+            Self::Appeared(pod) => write!(f, "pod {pod} appeared"),
+            Self::Gone(pod) => write!(f, "pod {pod} is gone"),
+            Self::Heard(_) => f.write_str("changed by somebody else"),
+            Self::DeleteFailed => f.write_str("delete failed"),
+            Self::Again => f.write_str("tried again"),
+        }
+    }
+}
+
+/// Topologies that wait for a heal, and how many are healed at a time.
+#[derive(Debug)]
+pub(in crate::panel) struct Healer {
+    waiting: Mutex<BTreeMap<TopologyKey, Cause>>,
+    slots: Semaphore,
+}
+
+impl Default for Healer {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), slots: Semaphore::new(AT_A_TIME) }
+    }
+}
+
+impl Healer {
+    /// Whether the topology did not wait already. One that does waits for both causes from now on.
+    fn enqueue(&self, key: &TopologyKey, cause: &Cause) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = waiting.remove(key);
+        let first = before.is_none();
+        waiting.insert(key.clone(), before.map_or_else(|| cause.clone(), |before| before.and(cause.clone())));
+        first
+    }
+
+    /// Takes a topology from the queue: what happens from now on queues it anew.
+    pub(in crate::panel) fn dequeue(&self, key: &TopologyKey) -> Option<Cause> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key)
+    }
+}
+
+impl Engine {
+    /// Heals topologies soon, each in a task of its own: one that waits for its turn does not hold up the others. One
+    /// that waits already is not queued twice: its look is still to come.
+    pub(in crate::panel) fn heal_soon(&self, keys: Vec<TopologyKey>, cause: &Cause) {
+        for key in keys.into_iter().filter(|key| self.0.healer.enqueue(key, cause)) {
+            let (engine, pause) = (self.clone(), self.pause_before(&key, cause));
+            tokio::spawn(async move {
+                sleep(pause).await;
+                let Ok(_slot) = engine.0.healer.slots.acquire().await else { return };
+                engine.heal(&key).await;
+            });
+        }
+    }
+
+    /// How long a topology is left alone yet. A pod that changes things of its own all the time does not keep the agent busy.
+    fn pause_before(&self, key: &TopologyKey, cause: &Cause) -> Duration {
+        let ledger = self.ledger();
+        let Some(entry) = ledger.get(key).filter(|_| matches!(cause, Cause::Heard(_))) else { return Duration::ZERO };
+        let now = boottime();
+        let fight = entry.fights.panel_pause(now).map_or(Duration::ZERO, |end| end.saturating_sub(now));
+        fight.max(entry.vain.pause(now))
+    }
+
+    /// Looks again when a fight of a topology may be over.
+    pub(in crate::panel) fn look_after_fight(&self, key: &TopologyKey) {
+        let now = boottime();
+        let next = self.ledger().get(key).and_then(|entry| entry.fights.next(now));
+        let Some(next) = next else { return };
+        let (engine, key) = (self.clone(), key.clone());
+        tokio::spawn(async move {
+            sleep(next.saturating_sub(now)).await;
+            engine.heal_soon(vec![key], &Cause::Again);
+        });
+    }
+
+    fn heard(&self, heard: Heard) {
+        let changes = match heard {
+            Heard::Changes(changes) => changes,
+            Heard::TooMuch(moment) => {
+                tracing::warn!("more changes than could be heard: looking at everything");
+                let all = self.ledger().keys(None);
+                return self.heal_soon(all, &Cause::Heard(moment));
+            }
+        };
+        for (place, News { at: moment, gone }) in changes {
+            let keys = match &place {
+                Place::Panel(panel) => panel_key(panel).into_iter().collect(),
+                Place::Pod(pod) => self.ledger().of_pod(pod),
+                Place::Node => self.ledger().on_devices(),
+            };
+            // What was seen since then needs no second look: most of what is heard is the agent's own work.
+            let unseen = |key: &TopologyKey| self.ledger().get(key).is_some_and(|entry| entry.looked_at <= moment);
+            let keys = keys.into_iter().filter(unseen).collect();
+            match place {
+                Place::Pod(pod) if gone => self.heal_soon(keys, &Cause::Gone(pod)),
+                Place::Pod(_) | Place::Panel(_) | Place::Node => self.heal_soon(keys, &Cause::Heard(moment)),
+            }
+        }
+    }
+}
+
+/// Listens until the engine is gone, on a thread of its own.
+pub(super) fn listen(engine: &Engine) -> Result<(), ChangeError> {
+    let ear = engine.0.kernel.ear();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let open = Open(Arc::clone(&ear));
+    let thread = thread::Builder::new().name("podwire-ear".to_owned()).spawn(move || {
+        if let Err(error) = hear(&ear, &sender) {
+            tracing::error!(error = %chain(&error), "changes by others are seen by the sweep only");
+        }
+    });
+    thread.map_err(|source| ChangeError::Listen { source })?;
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        let _open = open;
+        while let Some(heard) = heard.recv().await {
+            engine.heard(heard);
+        }
+    });
+    Ok(())
+}
+
+/// Closes the ear when the task that asks for news ends.
+struct Open(Arc<Ear>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn hear(ear: &Ear, sender: &mpsc::UnboundedSender<Heard>) -> Result<(), KernelError> {
+    while ear.wait()? {
+        thread::sleep(BURST);
+        let heard = ear.hear()?;
+        if heard != Heard::Changes(BTreeMap::new()) && sender.send(heard).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
