@@ -30,6 +30,12 @@ impl From<ResumeError> for Status {
                 let violation = Violation::new("resume_token", error.to_string());
                 status(Code::InvalidArgument, "INVALID", &message, fields(std::slice::from_ref(&violation)))
             }
+            ResumeError::TooSlow { token, .. } => {
+                let mut details = ErrorDetails::new();
+                let resume = HashMap::from([("resume_token".to_owned(), token.to_string())]);
+                details.set_error_info("SLOW_WATCHER", DOMAIN, resume);
+                Status::with_error_details(Code::Aborted, message, details)
+            }
             ResumeError::TooOld => status(Code::OutOfRange, "RESUME_TOKEN_TOO_OLD", &message, ErrorDetails::new()),
         }
     }
@@ -116,6 +122,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         ChangeError::Store { .. } => say(Code::Unavailable, "STORE", ErrorDetails::new()),
         ChangeError::Pods(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
         ChangeError::Superseded(_) => say(Code::Aborted, "SUPERSEDED", ErrorDetails::new()),
+        ChangeError::StoreUnreadable(_) => refuse("STORE_UNREADABLE", "store"),
         ChangeError::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN", ErrorDetails::new()),
         ChangeError::Bug(_) => say(Code::Internal, "BUG", ErrorDetails::new()),
     }

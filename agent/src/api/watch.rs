@@ -6,7 +6,7 @@ use tonic::Status;
 
 use crate::{
     domain::name::TopologyKey,
-    panel::{ChangeError, Engine, Event, ResumeToken, TopologyView},
+    panel::{ChangeError, Engine, Event, ResumeError, ResumeToken, TopologyView},
 };
 
 use super::{Leaving, parse::Watch, render};
@@ -23,7 +23,7 @@ pub(super) async fn events(
 ) -> Result<BoxStream<'static, Result<WatchTopologiesResponse, Status>>, ChangeError> {
     let engine = engine.clone();
     if let Some(token) = watch.token {
-        return Ok(follow(Follower { engine, watch, token, leaving }).boxed());
+        return Ok(follow(Follower::new(engine, watch, token, leaving)).boxed());
     }
     // The token comes first: what happens while the snapshot is taken is told twice rather than never.
     let token = engine.events().latest();
@@ -32,7 +32,7 @@ pub(super) async fn events(
     let snapshot = views.into_iter().filter(move |view| filter.wants(view.key()));
     let snapshot = stream::iter(snapshot).map(|view: TopologyView| Ok(render::snapshot(&view)));
     let synced = stream::iter([Ok(render::synced(token))]);
-    Ok(snapshot.chain(synced).chain(follow(Follower { engine, watch, token, leaving })).boxed())
+    Ok(snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, leaving))).boxed())
 }
 
 impl Watch {
@@ -50,6 +50,9 @@ struct Follower {
     watch: Watch,
     /// Of the last event seen.
     token: ResumeToken,
+    /// It has kept up with what happens. If it falls behind later it is sent away before it loses an event; one that
+    /// resumes may begin far behind.
+    keeps_up: bool,
     leaving: Leaving,
 }
 
@@ -65,8 +68,19 @@ fn follow(follower: Follower) -> impl stream::Stream<Item = Result<WatchTopologi
 }
 
 impl Follower {
+    fn new(engine: Engine, watch: Watch, token: ResumeToken, leaving: Leaving) -> Self {
+        Self { engine, watch, token, keeps_up: false, leaving }
+    }
+
     async fn next(&mut self) -> Result<Event, Status> {
         loop {
+            let events = self.engine.events();
+            match events.nearly_forgets(self.token) {
+                true if self.keeps_up => {
+                    return Err(ResumeError::TooSlow { token: self.token, behind: events.behind(self.token) }.into());
+                }
+                nearly => self.keeps_up |= !nearly,
+            }
             let event = tokio::select! {
                 event = self.engine.events().after(self.token) => event?,
                 () = self.leaving.asked() => return Err(ChangeError::ShuttingDown.into()),

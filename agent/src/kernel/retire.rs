@@ -1,5 +1,7 @@
 //! Panels that are not needed any more, taken down behind the reply.
 
+use std::{thread, time::Instant};
+
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoKind, LinkAttribute, LinkInfo},
@@ -31,6 +33,18 @@ pub(super) fn reap(dir: &NetnsDir) -> Result<(), KernelError> {
     done.into_iter().collect()
 }
 
+/// Removes a bridge and rests for as long as that took: others get at least half of the time. Of it the kernel holds RTNL
+/// for half again.
+fn remove_bridge(socket: &mut RouteSocket, index: u32) -> Result<(), KernelError> {
+    let began = Instant::now();
+    let removed = socket.call(link::remove(index).message, Mode::Change);
+    thread::sleep(began.elapsed());
+    match removed {
+        Err(error) if !error.is_gone() => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn take_down(dir: &NetnsDir, name: &str) -> Result<(), KernelError> {
     match Netns::open(&dir.path(name)) {
         Ok(netns) => empty(&mut netns.socket()?)?,
@@ -49,11 +63,7 @@ fn empty(socket: &mut RouteSocket) -> Result<(), KernelError> {
             matches!(attribute, LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::Bridge)))
         });
         if bridge {
-            let removed = link::remove(message.header.index);
-            match socket.call(removed.message, Mode::Change) {
-                Err(error) if !error.is_gone() => return Err(error),
-                _ => {}
-            }
+            remove_bridge(socket, message.header.index)?;
         }
     }
     Ok(())

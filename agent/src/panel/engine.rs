@@ -83,10 +83,11 @@ impl Engine {
         let look = |source| ChangeError::Look { key: TopologyKey::default(), source: Box::new(source) };
         let kernel = Arc::new(kernel.map_err(look)?);
         let pods = Arc::new(NamedPods::new(dir));
-        Self::start_with(config, kernel, pods, Arc::new(MemoryStore::default())).await
+        Self::start_with(config, kernel, pods, Arc::new(MemoryStore::default()), None).await
     }
 
-    /// Starts an engine on these parts.
+    /// Starts an engine on these parts. With a `store_problem` the store holds what was seen in the kernel, and the engine
+    /// takes no changes.
     ///
     /// # Errors
     ///
@@ -96,6 +97,7 @@ impl Engine {
         kernel: Arc<dyn Kernel>,
         pods: Arc<dyn Pods>,
         store: Arc<dyn Store>,
+        store_problem: Option<String>,
     ) -> Result<Self, ChangeError> {
         let key = TopologyKey::default();
         let dir = NetnsDir::new(&config.netns_dir);
@@ -110,6 +112,7 @@ impl Engine {
             capabilities,
             node_devices: config.node_devices.iter().map(ToString::to_string).collect(),
             max_topologies: config.max_topologies,
+            store_problem,
         };
         let mut ledger = Ledger::default();
         ledger.load(store.load().map_err(|source| ChangeError::Store { key, source })?);
@@ -225,6 +228,11 @@ impl Engine {
         let pods = Arc::clone(&self.0.pods);
         let listed = spawn_blocking(move || pods.list()).await;
         Ok(listed.map_err(|_| ChangeError::Bug(TopologyKey::default()))??)
+    }
+
+    /// Refuses changes where the intents of an earlier run are not known.
+    pub(super) fn takes_changes(&self) -> Result<(), ChangeError> {
+        self.0.node.store_problem.clone().map_or(Ok(()), |problem| Err(ChangeError::StoreUnreadable(problem)))
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {

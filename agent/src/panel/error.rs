@@ -204,6 +204,11 @@ pub enum ChangeError {
         #[source]
         source: StoreError,
     },
+    /// The intents of an earlier run cannot be read: the agent shows what it sees and changes nothing.
+    #[error(
+        "the agent takes no changes: {0}: the wires are left as they are; stop the agent and run `podwire-agent recover`"
+    )]
+    StoreUnreadable(String),
     /// The agent is leaving.
     #[error("the agent is shutting down: try again in a moment")]
     ShuttingDown,

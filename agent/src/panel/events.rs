@@ -59,6 +59,16 @@ pub enum ResumeError {
     /// Not a token.
     #[error("it is not a resume token")]
     Malformed,
+    /// The watcher reads more slowly than things happen. It is sent away while it can still resume.
+    #[error(
+        "{behind} events wait to be read and will soon be forgotten: resume with the token {token}, and read faster"
+    )]
+    TooSlow {
+        /// The last event that it got.
+        token: ResumeToken,
+        /// How many it has not got.
+        behind: u64,
+    },
     /// Of another run of the agent, or too long ago.
     #[error("the token is too old or of another run of the agent: begin with a snapshot")]
     TooOld,
@@ -104,6 +114,19 @@ impl Events {
     /// The token of the latest event: what comes after it is new.
     pub fn latest(&self) -> ResumeToken {
         ResumeToken { run: self.run, sequence: *self.latest.borrow() }
+    }
+
+    /// Whether what comes after a token is about to be forgotten: it is in the older half of what is kept.
+    pub fn nearly_forgets(&self, token: ResumeToken) -> bool {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = ring.events.front().map(|event| event.token.sequence) else { return false };
+        // The first of all is still there: nothing was ever forgotten.
+        first > 1 && token.sequence + 1 < first + ring.events.len() as u64 / 2
+    }
+
+    /// How many events come after a token.
+    pub fn behind(&self, token: ResumeToken) -> u64 {
+        self.latest.borrow().saturating_sub(token.sequence)
     }
 
     /// The next event after a token; waits for it. Dropping the future loses nothing.

@@ -15,6 +15,7 @@ impl Engine {
     ///
     /// The name is somebody else's; pods are not named namespaces here; the kernel's words.
     pub async fn create_netns(&self, name: NetnsName) -> Result<NamedNetns, ChangeError> {
+        self.takes_changes()?;
         self.with_netns(move |dir| {
             match dir.create_signed(name.as_str()) {
                 Ok(()) => {}
@@ -50,6 +51,7 @@ impl Engine {
     ///
     /// It is somebody else's; pods are not named namespaces here; the kernel's words.
     pub async fn delete_netns(&self, name: NetnsName) -> Result<(), ChangeError> {
+        self.takes_changes()?;
         self.with_netns(move |dir| {
             match Netns::open(&dir.path(name.as_str())) {
                 Err(NetnsError::Absent(_)) => return Ok(()),

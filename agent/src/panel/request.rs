@@ -72,6 +72,8 @@ pub struct Node {
     pub node_devices: Vec<String>,
     /// How many topologies there may be.
     pub max_topologies: usize,
+    /// Why no changes are taken; `None`: they are.
+    pub store_problem: Option<String>,
 }
 
 /// A named network namespace that may serve as a pod.

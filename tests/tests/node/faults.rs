@@ -164,7 +164,7 @@ async fn engine(left: &Arc<AtomicUsize>) -> Engine {
     };
     let kernel = Arc::new(Faulty { kernel: LinuxKernel::new(dir.clone()).unwrap(), left: Arc::clone(left) });
     let store = Arc::new(MemoryStore::default());
-    Engine::start_with(config, kernel, Arc::new(NamedPods::new(dir)), store).await.unwrap()
+    Engine::start_with(config, kernel, Arc::new(NamedPods::new(dir)), store, None).await.unwrap()
 }
 
 async fn apply(engine: &Engine, spec: TopologySpec) -> Result<State, ChangeError> {

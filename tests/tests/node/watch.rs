@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use podwire_proto::v1::{State, TopologyEvent, WatchTopologiesRequest, WatchTopologiesResponse};
+use podwire_proto::v1::{State, Topology, TopologyEvent, WatchTopologiesRequest, WatchTopologiesResponse};
 use podwire_tests::{
     condition::PATIENCE,
-    elements::{lan, nic, plug, state, topology},
+    elements::{bridge, lan, nic, nic_at, plug, state, topology},
     lab::agent::{Agent, refused},
+    verdict::reason,
 };
 use tonic::{Code, Streaming};
 
@@ -149,5 +150,58 @@ fn a_watch_ends_when_the_agent_leaves() {
         assert!(agent.terminate().await.success());
         let end = tokio::time::timeout(Duration::from_secs(5), events.message()).await.expect("it ends");
         assert!(!matches!(end, Ok(Some(_))), "{end:?}");
+    });
+}
+
+#[test]
+fn a_watcher_that_reads_too_slowly_is_sent_away_and_resumes_without_a_loss() {
+    private(async |lab| {
+        let agent = lab.agent().start().await;
+        let mut events = watch(&agent, "").await;
+        until(&mut events, |event| event.event() == TopologyEvent::Synced).await;
+        // Nobody reads: what fits into the buffers on the way is sent, the rest waits in the agent. No pod is there, so
+        // that a change costs nothing but its event.
+        let change = |generation: u64| Topology {
+            generation,
+            bridges: vec![bridge("lan")],
+            attachments: (1..=60)
+                .map(|n| {
+                    let address = format!("10.0.{}.{n}/16", generation % 250);
+                    plug(&format!("p{n}"), nic_at(&format!("absent-{n}"), "net1", &[&address]), "lan")
+                })
+                .collect(),
+            ..topology("one")
+        };
+        let mut generations = Vec::new();
+        let mut applied = 0;
+        let mut apply = async |count: u64| {
+            for _ in 0..count {
+                applied += 1;
+                agent.apply(change(applied)).await.unwrap();
+            }
+            applied
+        };
+        // More than are kept, so that what the buffers did not take is in the older half.
+        apply(560).await;
+        let mut token = String::new();
+        let status = loop {
+            match tokio::time::timeout(PATIENCE, events.message()).await.expect("an answer in time") {
+                Ok(event) => {
+                    let event = event.expect("an error before the end");
+                    token.clone_from(&event.resume_token);
+                    generations.extend(event.topology.map(|topology| topology.generation));
+                    assert_ne!(generations.last(), Some(&560), "it was not sent away");
+                }
+                Err(status) => break status,
+            }
+        };
+        assert_eq!((status.code(), reason(&status)), (Code::Aborted, "SLOW_WATCHER".to_owned()), "{status}");
+        assert!(status.message().contains(&token), "names the token: {status}");
+        let last = apply(1).await;
+        let mut events = watch(&agent, &token).await;
+        while generations.last() != Some(&last) {
+            generations.extend(next(&mut events).await.topology.map(|topology| topology.generation));
+        }
+        assert_eq!(generations, (1..=last).collect::<Vec<_>>());
     });
 }

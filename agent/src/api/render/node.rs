@@ -25,6 +25,7 @@ pub(crate) fn node(node: &Node, max_topologies: usize) -> v1::GetNodeResponse {
             elements_per_topology: number(MAX_ELEMENTS),
             attachments_per_bridge: number(MAX_PORTS_PER_BRIDGE),
         }),
+        store_problem: node.store_problem.clone().unwrap_or_default(),
     }
 }
 

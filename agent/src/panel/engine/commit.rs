@@ -36,6 +36,7 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T, ChangeError>> + Send + 'static,
     {
+        self.takes_changes()?;
         let engine = self.clone();
         let work = work(self.clone());
         let task = async move {
@@ -66,6 +67,8 @@ impl Engine {
             if stored_before { Ok(()) } else { self.put(&key, record).await }
         };
         let (stored, worked) = tokio::join!(store, self.work(&key, move || prepared.carry_out()));
+        // What is stored after it: the intent before it, where the store refused the new one.
+        let unstored = stored_before || stored.is_err();
         match stored.and(worked) {
             Ok(outcome) => {
                 self.ledger().settle(&key, lease);
@@ -80,7 +83,7 @@ impl Engine {
                 }
                 Err(error)
             }
-            Err(error) => Err(self.undo(&key, intent, former, error).await),
+            Err(error) => Err(self.undo(&key, intent, former, unstored, error).await),
         }
     }
 
@@ -90,6 +93,7 @@ impl Engine {
         key: &TopologyKey,
         intent: Arc<Intent>,
         former: Option<Arc<Intent>>,
+        unstored: bool,
         mut error: ChangeError,
     ) -> ChangeError {
         // What can be: an interface that has nothing to do with it must not keep the rest from going.
@@ -113,7 +117,8 @@ impl Engine {
                 Record::Deleted { generation: self.ledger().buried(key).unwrap_or_default(), at: SystemTime::now() }
             }
         };
-        if let Err(problem) = self.put(key, record).await {
+        let put_back = if unstored { Ok(()) } else { self.put(key, record).await };
+        if let Err(problem) = put_back {
             tracing::error!(topology = %key, error = %chain(&problem), "what was before a failed change is not stored");
         }
         self.ledger().abort(key);

@@ -25,6 +25,12 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
         output.text(&format!("{}\n\n{}", node::summary(&node, width), node::capabilities(&node, width)))?;
     }
 
+    if !node.store_problem.is_empty() {
+        output.warning(&format!("the agent takes no changes: {}", node.store_problem));
+        output.note("what it shows is what it sees in the kernel; stop it and run `podwire-agent recover` on its node");
+        found.push("store that cannot be read".to_owned());
+    }
+
     let mut pods = Table::new(["POD", "CANNOT BE PLUGGED"]);
     match client.list_pods(None).await {
         Ok(all) => {
