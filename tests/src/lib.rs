@@ -14,6 +14,8 @@ pub mod lab;
 pub mod loopback;
 pub mod netns;
 pub mod private;
+pub mod random;
 pub mod reach;
+pub mod stream;
 pub mod tap;
 pub mod verdict;

@@ -18,6 +18,7 @@ mod harness;
 mod healing;
 mod inputs;
 mod interfaces;
+mod killed;
 mod leases;
 mod limits;
 mod links;
@@ -32,6 +33,7 @@ mod rooms;
 mod triangle;
 mod troubles;
 mod watch;
+mod wire;
 
 use podwire_tests::{
     lab::Lab,
