@@ -1,5 +1,6 @@
 //! What a valid name, address, topology and plan is. Pure: no tokio, no protobuf, no syscalls.
 
+pub mod adopt;
 pub mod assign;
 pub mod check;
 pub mod desired;

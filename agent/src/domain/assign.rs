@@ -90,13 +90,15 @@ pub fn assign(
     let addresses = addresses(&plugs, claims)?;
     let key = &spec.key;
     let chosen = plugs.into_iter().zip(nics).zip(addresses).map(|(((plug, _), nic), addresses)| {
-        let mac = plug.interface.mac.unwrap_or_else(|| {
-            let owner = plug.interface.owner.to_string();
-            Mac::derived(&["nic", key.namespace.as_str(), key.name.as_str(), &owner, nic.name.as_str()])
-        });
+        let mac = plug.interface.mac.unwrap_or_else(|| derived_mac(key, &plug.interface.owner, &nic.name));
         (plug.id, Assigned { nic, mac, addresses })
     });
     Ok(chosen.collect())
+}
+
+/// The MAC of a NIC for which none was asked.
+pub(super) fn derived_mac(key: &TopologyKey, owner: &PodOwner, name: &IfName) -> Mac {
+    Mac::derived(&["nic", key.namespace.as_str(), key.name.as_str(), &owner.to_string(), name.as_str()])
 }
 
 /// The NIC of each interface: explicit names first, then the ones that they had, then the lowest free ones.

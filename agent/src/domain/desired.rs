@@ -156,12 +156,16 @@ pub fn desired(intent: &Intent) -> Desired {
 }
 
 fn bridge_device(key: &TopologyKey, bridge: &super::spec::BridgeSpec) -> BridgeDevice {
-    let derived = || Mac::derived(&["bridge", key.namespace.as_str(), key.name.as_str(), bridge.name.as_str()]);
     BridgeDevice {
         name: bridge.name.clone(),
         mtu: bridge.mtu.unwrap_or_default(),
-        mac: bridge.mac.unwrap_or_else(derived),
+        mac: bridge.mac.unwrap_or_else(|| derived_bridge_mac(key, &bridge.name)),
     }
+}
+
+/// The MAC of a bridge for which none was asked.
+pub(super) fn derived_bridge_mac(key: &TopologyKey, bridge: &ElementName) -> Mac {
+    Mac::derived(&["bridge", key.namespace.as_str(), key.name.as_str(), bridge.as_str()])
 }
 
 /// The MTU of an interface: its own, else that of its wire.

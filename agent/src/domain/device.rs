@@ -1,11 +1,13 @@
 //! Kernel names of the devices that podwire makes. All of them follow from names of the intent, so that a crashed
 //! agent finds its devices by computing what it called them.
 
+use std::str::FromStr;
+
 use super::{
     if_name::{IF_NAME_BYTES, IfName},
     intent::NicKey,
     mac::stable_hash,
-    name::{ElementName, TopologyKey},
+    name::{ElementName, NameError, TopologyKey},
     spec::{End, InterfaceId},
 };
 
@@ -20,10 +22,15 @@ pub fn panel_name(key: &TopologyKey) -> String {
     format!("{PANEL_PREFIX}{}.{}", key.namespace, key.name)
 }
 
-/// The topology whose panel has this file name; `None`: it is no panel's.
-pub fn panel_key(name: &str) -> Option<TopologyKey> {
-    let (namespace, name) = name.strip_prefix(PANEL_PREFIX)?.split_once('.')?;
-    Some(TopologyKey { namespace: namespace.parse().ok()?, name: name.parse().ok()? })
+/// The topology whose panel has this file name.
+///
+/// # Errors
+///
+/// It is none that [`panel_name`] makes.
+pub fn panel_key(file: &str) -> Result<TopologyKey, MarkError> {
+    let parts: Vec<&str> = file.strip_prefix(PANEL_PREFIX).ok_or(MarkError::Foreign)?.split('.').collect();
+    let [namespace, name] = parts[..] else { return Err(MarkError::Foreign) };
+    Ok(TopologyKey { namespace: namespace.parse()?, name: name.parse()? })
 }
 
 /// Device name of a bridge: its own name where the kernel takes it, else a short one.
@@ -64,6 +71,52 @@ pub fn mark(key: &TopologyKey, id: &InterfaceId) -> String {
     }
 }
 
+/// What the mark of a NIC says. A pod can write one on its own devices: it proves nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// The topology.
+    pub key: TopologyKey,
+    /// Which of its interfaces.
+    pub id: InterfaceId,
+}
+
+/// Why a name does not say what is part of what.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MarkError {
+    /// Somebody else's name.
+    #[error("it is not a name that podwire gives")]
+    Foreign,
+    /// The names were too long for an altname: only their hash is in it.
+    #[error("its names were too long for the kernel, and a hash of them does not say what they were")]
+    Shortened,
+    /// A part of it is no name.
+    #[error("a part of it is no name: {0}")]
+    Name(#[from] NameError),
+}
+
+impl FromStr for Mark {
+    type Err = MarkError;
+
+    /// The reverse of [`mark`].
+    fn from_str(altname: &str) -> Result<Self, MarkError> {
+        let parts: Vec<&str> = altname.strip_prefix(PANEL_PREFIX).ok_or(MarkError::Foreign)?.split('.').collect();
+        let end = |text: &str| match text {
+            "a" => Ok(End::A),
+            "b" => Ok(End::B),
+            _ => Err(MarkError::Foreign),
+        };
+        let is_hash = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let (namespace, name, element, end) = match parts[..] {
+            [hash] | [hash, "a" | "b"] if is_hash(hash) => return Err(MarkError::Shortened),
+            [namespace, name, element] => (namespace, name, element, End::Only),
+            [namespace, name, element, which] => (namespace, name, element, end(which)?),
+            _ => return Err(MarkError::Foreign),
+        };
+        let key = TopologyKey { namespace: namespace.parse()?, name: name.parse()? };
+        Ok(Self { key, id: InterfaceId { element: element.parse()?, end } })
+    }
+}
+
 /// `_` and 13 hexadecimal digits.
 fn short(parts: &[&str]) -> String {
     format!("_{:013x}", stable_hash(parts) >> 12)
@@ -90,6 +143,33 @@ mod tests {
                 let port = port_device_name(&NicKey { pod: PodKey::new(pod), name });
                 prop_assert!(port.parse::<IfName>().is_ok(), "{}", port);
                 prop_assert_ne!(bridge, port);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mark_reads_back_or_says_that_it_was_shortened(
+            names in ["[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "[ab]|[a-z0-9]{1,63}"],
+            end in prop_oneof![Just(End::Only), Just(End::A), Just(End::B)],
+        ) {
+            let key = TopologyKey { namespace: names[0].parse().unwrap(), name: names[1].parse().unwrap() };
+            let id = InterfaceId { element: names[2].parse().unwrap(), end };
+            let short = PANEL_PREFIX.len() + names.iter().map(String::len).sum::<usize>() + 4 <= ALTNAME_BYTES;
+            match mark(&key, &id).parse::<Mark>() {
+                Ok(read) => prop_assert_eq!(read, Mark { key: key.clone(), id }),
+                Err(error) => prop_assert!(error == MarkError::Shortened && !short, "{error}"),
+            }
+            prop_assert_eq!(panel_key(&panel_name(&key)), Ok(key));
+        }
+
+        #[test]
+        fn any_altname_is_a_mark_or_an_error(text in "(podwire\\.)?.{0,60}") {
+            if let Ok(read) = text.parse::<Mark>() {
+                prop_assert_eq!(mark(&read.key, &read.id), text.as_str());
+            }
+            if let Ok(key) = panel_key(&text) {
+                prop_assert_eq!(panel_name(&key), text.as_str());
             }
         }
     }

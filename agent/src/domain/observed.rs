@@ -56,6 +56,8 @@ pub struct Panel {
 pub struct BridgeState {
     /// Its index in the panel.
     pub index: u32,
+    /// Its alternative names: the full name of one whose own had to be shortened.
+    pub altnames: Vec<String>,
     /// Its MAC.
     pub mac: Option<Mac>,
     /// Its MTU.

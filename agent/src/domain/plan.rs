@@ -26,6 +26,7 @@ use super::{
     step::Step,
 };
 use fate::{Fate, Fates};
+pub(super) use route::connected;
 
 /// What a converge does, and what it cannot do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -117,8 +117,14 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
                     Some(InfoData::Bridge(options)) => link::bridge_options_ok(options),
                     _ => true,
                 };
-                let state =
-                    BridgeState { index: device.index, mac: device.mac, mtu: device.mtu, up: device.up, options_ok };
+                let state = BridgeState {
+                    index: device.index,
+                    altnames: device.altnames,
+                    mac: device.mac,
+                    mtu: device.mtu,
+                    up: device.up,
+                    options_ok,
+                };
                 panel.bridges.insert(device.name, state);
             }
             Some(InfoKind::Veth) if device.group == link::GROUP => {

@@ -145,7 +145,7 @@ impl Engine {
         };
         for (place, News { at: moment, gone }) in changes {
             let keys = match &place {
-                Place::Panel(panel) => panel_key(panel).into_iter().collect(),
+                Place::Panel(panel) => panel_key(panel).ok().into_iter().collect(),
                 Place::Pod(pod) => self.ledger().of_pod(pod),
                 Place::Node => self.ledger().on_devices(),
             };

@@ -173,7 +173,7 @@ fn identity(now: &PodRoute) -> Identity {
 }
 
 /// The route that comes with an address: metric 0 for IPv4, `IP6_RT_PRIO_ADDRCONF` (256) for IPv6.
-fn connected(address: &IpNetwork) -> Identity {
+pub(in crate::domain) fn connected(address: &IpNetwork) -> Identity {
     let network = IpNetwork::new(address.network(), address.prefix()).unwrap_or(*address);
     (network, if address.is_ipv4() { 0 } else { 256 })
 }

@@ -1,5 +1,6 @@
 //! Plans carried out on the model of the kernel.
 
+mod adopt;
 mod any;
 mod change;
 mod event;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     desired::BridgeDevice,
-    device::bridge_device_name,
+    device::{bridge_device_name, full_name},
     intent::PodKey,
     mac::Mac,
     observed::{BridgePort, BridgeState, Panel, PortState, Redirect},
@@ -35,6 +35,7 @@ pub(in crate::domain::plan) struct PanelDevice {
     /// What tc does, which comes before the bridge: a look does not see it on bridge ports.
     pub filter: Redirect,
     pub peer: Peer,
+    pub altnames: Vec<String>,
 }
 
 impl PanelDevice {
@@ -54,6 +55,7 @@ impl PanelDevice {
             options: NEW_PORT,
             filter: Redirect::Nowhere,
             peer: Peer::Old,
+            altnames: Vec::new(),
         }
     }
 
@@ -93,6 +95,7 @@ impl PanelNamespace {
         self.is_free(&name)?;
         self.insert(PanelDevice {
             kind: PanelKind::Bridge { options_ok: true },
+            altnames: full_name(&name, bridge.name.as_str()).into_iter().collect(),
             mac: Some(bridge.mac),
             mtu: bridge.mtu.bytes(),
             up: true,
@@ -145,7 +148,8 @@ pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwardin
     let name = device.name.clone();
     match device.kind {
         PanelKind::Bridge { options_ok } => {
-            let state = BridgeState { index, mac: device.mac, mtu: device.mtu, up: device.up, options_ok };
+            let altnames = device.altnames.clone();
+            let state = BridgeState { index, altnames, mac: device.mac, mtu: device.mtu, up: device.up, options_ok };
             seen.bridges.insert(name, state);
         }
         PanelKind::Stranger => seen.strangers.push((index, name)),

@@ -30,7 +30,7 @@ const NAMES: [&str; 3] = ["net2", "net10", "net1"];
 const BRIDGES: [&str; 2] = ["lan1", "a-bridge-with-a-long-name"];
 
 /// Nobody else has anything.
-struct Alone;
+pub(super) struct Alone;
 
 impl Claims for Alone {
     fn nic_owner(&self, _: &NicKey) -> Option<TopologyKey> {

@@ -1,0 +1,126 @@
+//! One interface as it is, written as if it had been asked for.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use crate::domain::{
+    assign::derived_mac,
+    if_name::IfName,
+    intent::{Assigned, NicKey, PodKey},
+    mac::Mac,
+    mtu::Mtu,
+    observed::{PodLink, PodRoute, PodState, PodView},
+    plan::connected,
+    spec::{InterfaceSpec, PodOwner, RouteSpec},
+};
+
+use super::Adoption;
+
+/// A device of a pod that can be an interface.
+#[derive(Debug, Clone)]
+pub(super) struct Seen<'a> {
+    pub key: NicKey,
+    pub owner: &'a PodOwner,
+    pub link: &'a PodLink,
+    pub pod: &'a PodState,
+}
+
+impl<'a> Adoption<'a> {
+    /// The device of an index in a pod, or why it can be no interface.
+    pub(super) fn seen(&self, pod: &PodKey, index: u32) -> Result<Seen<'a>, String> {
+        let Some(PodView::Present(state)) = self.observed.pods.get(pod) else {
+            return Err(format!("pod {pod} was not seen"));
+        };
+        let found = state.links.iter().find(|(_, link)| link.index == index);
+        let (name, link) =
+            found.ok_or_else(|| format!("device {index} of pod {pod} cannot be read: its name is no text"))?;
+        let name: IfName =
+            name.parse().map_err(|error| format!("`{name}` of pod {pod} is no interface name: {error}"))?;
+        let owner = self.owners.get(pod).ok_or_else(|| format!("nobody can ask for pod {pod}"))?;
+        Ok(Seen { key: NicKey { pod: pod.clone(), name }, owner, link, pod: state })
+    }
+
+    /// It, with its own MTU where that is not its wire's.
+    pub(super) fn interface(&self, seen: &Seen<'_>, mtu: Option<Mtu>) -> (InterfaceSpec, Assigned) {
+        let derived = derived_mac(self.key, seen.owner, &seen.key.name);
+        // A bond in the pod lends its members its own MAC.
+        let mac = seen.link.mac.filter(|_| !seen.link.enslaved).unwrap_or(derived);
+        let addresses = addresses(seen.link);
+        let interface = InterfaceSpec {
+            owner: seen.owner.clone(),
+            uid: None,
+            name: Some(seen.key.name.clone()),
+            order: 0,
+            mac: (mac != derived).then_some(mac),
+            mtu,
+            addresses: addresses.clone(),
+            routes: routes(seen),
+        };
+        (interface, Assigned { nic: seen.key.clone(), mac, addresses })
+    }
+}
+
+/// The MTUs of the two ends of a link: none where both have the default.
+pub(super) fn link_mtus(a: u32, b: u32) -> [Option<Mtu>; 2] {
+    let [a, b] = [a, b].map(|bytes| Mtu::try_from(bytes).ok());
+    let default = Some(Mtu::default());
+    if a == default && b == default { [None, None] } else { [a, b] }
+}
+
+fn addresses(link: &PodLink) -> Vec<IpNetwork> {
+    let mut addresses: Vec<IpNetwork> = Vec::new();
+    for address in &link.addresses {
+        if !is_made_by_kernel(address.ip(), link.mac) && !addresses.iter().any(|other| other.ip() == address.ip()) {
+            addresses.push(*address);
+        }
+    }
+    addresses
+}
+
+/// Whether the kernel made an address by itself: a link-local one from the MAC (RFC 4291, appendix A) or at random (RFC
+/// 7217). One that a person chose has a small number.
+fn is_made_by_kernel(address: IpAddr, mac: Option<Mac>) -> bool {
+    const SMALL: u64 = u32::MAX as u64;
+    let IpAddr::V6(address) = address else { return false };
+    if !address.is_unicast_link_local() {
+        return false;
+    }
+    let Ok(identifier) = u64::try_from(address.to_bits() & u128::from(u64::MAX)) else { return true };
+    let from_mac = mac.map(|mac| {
+        let [a, b, c, d, e, f] = mac.octets();
+        u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f])
+    });
+    Some(identifier) == from_mac || identifier > SMALL
+}
+
+/// The routes that leave by an interface and that no address brings by itself. One that another device has too is
+/// nobody's.
+fn routes(seen: &Seen<'_>) -> Vec<RouteSpec> {
+    let identity = |route: &PodRoute| (route.destination, route.metric);
+    let given = |route: &PodRoute| {
+        route.via.is_none() && seen.link.addresses.iter().any(|address| connected(address) == identity(route))
+    };
+    let shared = |route: &PodRoute| {
+        let mut others = seen.pod.routes.iter().filter(|other| other.device != route.device);
+        others.any(|other| identity(other) == identity(route))
+    };
+    let own = seen.pod.routes.iter().filter(|route| route.device == Some(seen.link.index));
+    let own = own.filter(|route| !given(route) && !shared(route) && !is_link_local(&route.destination));
+    own.map(|route| RouteSpec {
+        destination: route.destination,
+        via: route.via,
+        metric: asked_metric(route),
+        unless_present: false,
+    })
+    .collect()
+}
+
+fn is_link_local(destination: &IpNetwork) -> bool {
+    matches!(destination, IpNetwork::V6(v6) if v6.ip().is_unicast_link_local())
+}
+
+/// The metric that was asked for: IPv6 makes 1024 of 0 (`IP6_RT_PRIO_USER`).
+fn asked_metric(route: &PodRoute) -> u32 {
+    if route.destination.is_ipv6() && route.metric == 1024 { 0 } else { route.metric }
+}

@@ -1,0 +1,125 @@
+//! Interfaces behind ports of the panel: on bridges, and at the ends of STITCHED links.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    device::port_device_name,
+    mtu::Mtu,
+    name::ElementName,
+    observed::{PortState, Redirect},
+    spec::{AttachmentSpec, End, InterfaceId, LinkMode, LinkSpec, Target},
+};
+
+use super::{
+    Adoption, Fate,
+    interface::{Seen, link_mtus},
+};
+
+/// A port with the interface behind it.
+struct Plugged<'a> {
+    device: &'a str,
+    port: &'a PortState,
+    seen: Seen<'a>,
+    end: End,
+}
+
+impl<'a> Adoption<'a> {
+    /// Adopts what is behind the ports.
+    pub(super) fn ported(&mut self) {
+        let mut elements: BTreeMap<ElementName, Vec<Plugged<'a>>> = BTreeMap::new();
+        for (device, port) in self.observed.panel.iter().flat_map(|panel| &panel.ports) {
+            match self.plugged(device, port) {
+                Ok((element, plugged)) => elements.entry(element).or_default().push(plugged),
+                Err(reason) => self.leave(format_args!("port {device}"), reason, Fate::Removed),
+            }
+        }
+        for (element, mut plugged) in elements {
+            plugged.sort_by_key(|plugged| plugged.end);
+            if let Err(reason) = self.ported_element(&element, &plugged) {
+                for Plugged { device, seen, .. } in plugged {
+                    let what = format!("port {device} with {} of `{element}`", seen.key);
+                    self.leave(what, reason.clone(), Fate::Removed);
+                }
+            }
+        }
+    }
+
+    fn plugged(&self, device: &'a str, port: &'a PortState) -> Result<(ElementName, Plugged<'a>), String> {
+        let (pod, index) = port.nic.as_ref().ok_or(
+            "its other end is in no pod that has a device marked for this topology: the pod is gone, or the interface \
+             was never finished",
+        )?;
+        let seen = self.seen(pod, *index)?;
+        if port_device_name(&seen.key) != device {
+            return Err(format!("its other end is {} now: somebody renamed the interface", seen.key));
+        }
+        let InterfaceId { element, end } = self.id_of(&seen).map_err(|reason| format!("{}: {reason}", seen.key))?;
+        Ok((element, Plugged { device, port, seen, end }))
+    }
+
+    fn ported_element(&mut self, element: &ElementName, plugged: &[Plugged<'_>]) -> Result<(), String> {
+        if self.kept.spec.has(element) {
+            return Err(format!("`{element}` is a bridge"));
+        }
+        match plugged {
+            [only] if only.end == End::Only => self.attached(element, only),
+            [a, b] if (a.end, b.end) == (End::A, End::B) => self.stitched(element, a, b),
+            [_] => Err("the other end of its link is not there".to_owned()),
+            several => {
+                let names: Vec<String> = several.iter().map(|plugged| plugged.seen.key.to_string()).collect();
+                Err(format!("{} say that they are the same interface", names.join(" and ")))
+            }
+        }
+    }
+
+    fn attached(&mut self, element: &ElementName, plugged: &Plugged<'_>) -> Result<(), String> {
+        let Plugged { port, seen, .. } = plugged;
+        if port.redirect != Redirect::Nowhere {
+            return Err("its frames are redirected past the bridge".to_owned());
+        }
+        let master = port.master.ok_or("it is in no bridge")?;
+        let (bridge, mtu) = self.bridges.get(&master).ok_or("its bridge cannot be adopted")?;
+        let (target, own) = (Target::Bridge(bridge.clone()), Mtu::try_from(port.mtu).ok().filter(|own| own != mtu));
+        let (interface, assigned) = self.interface(seen, own);
+        let on = |on: bool| on.then_some(true);
+        self.kept.spec.attachments.push(AttachmentSpec {
+            name: element.clone(),
+            interface,
+            target,
+            hairpin: port.bridge_port.and_then(|options| on(options.hairpin)),
+            isolated: port.bridge_port.and_then(|options| on(options.isolated)),
+            up: port.up,
+        });
+        self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::Only }, assigned);
+        Ok(())
+    }
+
+    fn stitched(&mut self, element: &ElementName, a: &Plugged<'_>, b: &Plugged<'_>) -> Result<(), String> {
+        if a.port.master.or(b.port.master).is_some() {
+            return Err("one of its ends is in a bridge".to_owned());
+        }
+        if (a.port.redirect, b.port.redirect) != (Redirect::To(b.port.index), Redirect::To(a.port.index)) {
+            return Err("its ends are not stitched to each other".to_owned());
+        }
+        let [mtu_a, mtu_b] = link_mtus(a.port.mtu, b.port.mtu);
+        let (interface_a, assigned_a) = self.interface(&a.seen, mtu_a);
+        let (interface_b, assigned_b) = self.interface(&b.seen, mtu_b);
+        self.kept.spec.links.push(LinkSpec {
+            name: element.clone(),
+            a: interface_a,
+            b: interface_b,
+            mode: LinkMode::Stitched,
+            up: is_plugged(a, b),
+            ipam: None,
+        });
+        self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::A }, assigned_a);
+        self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::B }, assigned_b);
+        Ok(())
+    }
+}
+
+/// Whether the cable of a stitched link is plugged. A port is up exactly while it is and the far interface is up too, so
+/// where both interfaces are down nothing is seen of the cable: it is taken for plugged.
+fn is_plugged(a: &Plugged<'_>, b: &Plugged<'_>) -> bool {
+    a.port.up || b.port.up || !(a.seen.link.up || b.seen.link.up)
+}
