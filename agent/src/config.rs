@@ -199,7 +199,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+pub(crate) fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     let path = Path::new(text);
     if path.is_absolute() { Ok(path.to_owned()) } else { Err("it is not an absolute path") }
 }

@@ -15,6 +15,7 @@ mod rumour;
 mod site;
 mod socket;
 mod stitch;
+mod survey;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,7 @@ pub use netns::{Netns, NetnsDir, NetnsError};
 pub use probe::{Capability, probe};
 pub use retire::RETIRED_PREFIX;
 pub use site::LinuxKernel;
+pub use survey::{Place, SightedKind, Sighting, Survey, survey};
 
 /// Everything that a converge of one topology looks at and works on.
 #[derive(Debug)]

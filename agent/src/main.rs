@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use podwire_agent::{
+    command::Arguments,
     config::{Config, LogFormat},
     run::run,
 };
@@ -20,11 +20,15 @@ use tokio::{
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let config = Config::parse();
-    if let Err(error) = config.check() {
-        Config::command().error(ErrorKind::ValueValidation, error).exit();
-    }
-    log(&config);
+    let config = match Arguments::parse() {
+        Arguments::Agent(config) => *config,
+        Arguments::Command(command) => {
+            log(LogFormat::Text, "warn");
+            raise_descriptor_limit();
+            return command.run();
+        }
+    };
+    log(config.log_format, &config.log_level);
     raise_descriptor_limit();
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -88,12 +92,12 @@ impl Signals {
     }
 }
 
-fn log(config: &Config) {
+fn log(format: LogFormat, level: &str) {
     // It was parsed with the settings.
-    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_default();
+    let filter = EnvFilter::try_new(level).unwrap_or_default();
     let colour = io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(io::stderr);
-    match config.log_format {
+    match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
     }

@@ -18,7 +18,10 @@ use crate::{
 
 use self::{listener::Listener, unix_socket::Held};
 
-pub use self::{listener::ListenError, unix_socket::SocketError};
+pub use self::{
+    listener::ListenError,
+    unix_socket::{SocketClaim, SocketError},
+};
 
 /// How long calls have for their last answer once the engine takes no more changes.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);

@@ -24,26 +24,26 @@ use super::{KernelError, inet, link, netns::own_netns, site::OpenPod, socket::Ro
 
 /// A device, as one message shows it.
 #[derive(Default)]
-struct Device {
-    index: u32,
-    name: String,
+pub(super) struct Device {
+    pub(super) index: u32,
+    pub(super) name: String,
     mac: Option<Mac>,
     mtu: u32,
     up: bool,
     carrier: bool,
     operational: bool,
-    group: u32,
+    pub(super) group: u32,
     master: Option<u32>,
-    altnames: Vec<String>,
-    peer: Option<u32>,
+    pub(super) altnames: Vec<String>,
+    pub(super) peer: Option<u32>,
     peer_nsid: Option<i32>,
-    kind: Option<InfoKind>,
+    pub(super) kind: Option<InfoKind>,
     data: Option<InfoData>,
     port: Vec<InfoBridgePort>,
 }
 
 impl Device {
-    fn read(message: &LinkMessage) -> Self {
+    pub(super) fn read(message: &LinkMessage) -> Self {
         let mut device = Self {
             index: message.header.index,
             up: message.header.flags.contains(LinkFlags::Up),

@@ -69,10 +69,34 @@ impl Drop for Held {
         if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.file) {
             let _ = fs::remove_file(&self.path);
         }
-        // Whoever waits for this very file looks again whether it is the one at the path.
-        if is_at(&self.lock, &lock_path(&self.path)) {
-            let _ = fs::remove_file(lock_path(&self.path));
+        remove_lock(&self.lock, &self.path);
+    }
+}
+
+/// The lock beside a socket, held without listening: no agent starts there meanwhile.
+#[derive(Debug)]
+pub struct SocketClaim {
+    path: PathBuf,
+    lock: Flock<File>,
+}
+
+impl SocketClaim {
+    /// Takes the lock of a socket at a path. `None`: the directory is not there, so no agent has ever listened in it.
+    ///
+    /// # Errors
+    ///
+    /// An agent listens there, or the system refuses.
+    pub fn take(path: &Path) -> Result<Option<Self>, SocketError> {
+        if path.parent().is_some_and(|parent| !parent.is_dir()) {
+            return Ok(None);
         }
+        Ok(Some(Self { path: path.to_owned(), lock: lock(&lock_path(path))? }))
+    }
+}
+
+impl Drop for SocketClaim {
+    fn drop(&mut self) {
+        remove_lock(&self.lock, &self.path);
     }
 }
 
@@ -138,6 +162,13 @@ fn lock(path: &Path) -> Result<Flock<File>, SocketError> {
         if is_at(&lock, path) {
             return Ok(lock);
         }
+    }
+}
+
+/// Takes the file of a lock away. Whoever waits for this very file looks again whether it is the one at the path.
+fn remove_lock(lock: &File, socket: &Path) {
+    if is_at(lock, &lock_path(socket)) {
+        let _ = fs::remove_file(lock_path(socket));
     }
 }
 

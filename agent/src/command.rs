@@ -1,0 +1,186 @@
+//! The subcommands of the agent's program: what an operator does while no agent runs.
+
+mod purge;
+mod recover;
+mod state;
+mod table;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{
+    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
+};
+
+use crate::{
+    config::{Config, Endpoint, PodSource, absolute},
+    kernel::{LinuxKernel, NetnsDir},
+    panel::{LookError, NoSuchTopology},
+    pods::{NamedPods, Pods},
+    run::{SocketClaim, SocketError},
+    store::StoreError,
+};
+
+use state::StateError;
+
+/// The program: settings of the agent, or a subcommand with its own.
+#[derive(Debug, Parser)]
+#[command(name = "podwire-agent", version, max_term_width = 100)]
+struct Program {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the program was asked for.
+#[derive(Debug)]
+pub enum Arguments {
+    /// To be the agent.
+    Agent(Box<Config>),
+    /// To do one thing and end.
+    Command(Command),
+}
+
+/// What an operator does while no agent runs.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Adopts what is in the kernel where the state cannot be read, or is new while panels exist.
+    ///
+    /// Without --yes it only shows what it would adopt and what would go, with the reasons. No wire is touched: what is
+    /// not adopted is removed by the agent when it starts.
+    Recover(recover::Recover),
+    /// Removes everything of podwire's from this node: panels, interfaces in pods, and the state.
+    ///
+    /// Without --yes it only shows what it would remove. It exits with 0 when all is gone, with 1 and the reasons where
+    /// something is left.
+    Purge(purge::Purge),
+}
+
+/// Where the agent of this node has its things: give what the agent is given.
+#[derive(Debug, Clone, Args)]
+struct Place {
+    /// Where the agent listens, repeatable: its lock there says whether one runs.
+    #[arg(long, value_name = "ADDRESS", env = "PODWIRE_LISTEN", value_delimiter = ',')]
+    #[arg(default_value = "unix:///run/podwire/agent.sock")]
+    listen: Vec<Endpoint>,
+
+    /// How pods are found.
+    #[arg(long, value_name = "SOURCE", env = "PODWIRE_PODS", value_enum, default_value_t = PodSource::Netns)]
+    pods: PodSource,
+
+    /// Directory of named network namespaces, those of panels among them: an absolute path.
+    #[arg(long, value_name = "DIR", env = "PODWIRE_NETNS_DIR", default_value = "/run/netns", value_parser = absolute)]
+    netns_dir: PathBuf,
+
+    /// Directory of the agent's own state: an absolute path.
+    #[arg(long, value_name = "DIR", env = "PODWIRE_STATE_DIR", default_value = "/var/lib/podwire")]
+    #[arg(value_parser = absolute)]
+    state_dir: PathBuf,
+}
+
+/// Why a subcommand did not do its work.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("an agent may run: stop it first")]
+    Agent(#[source] SocketError),
+    #[error(transparent)]
+    Look(#[from] LookError),
+    #[error(transparent)]
+    Choice(#[from] NoSuchTopology),
+    #[error("the state in {} cannot be used", .0.display())]
+    Store(PathBuf, #[source] StoreError),
+    #[error("the state in {} cannot be written", .0.display())]
+    State(PathBuf, #[source] StateError),
+    #[error("the standard output cannot be written")]
+    Output(#[from] io::Error),
+}
+
+impl Arguments {
+    /// Those that the program was started with. Where they are wrong, it ends here and says why.
+    pub fn parse() -> Self {
+        let matches = Program::command().get_matches();
+        Self::read(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let program = Program::from_arg_matches(matches).map_err(|error| error.format(&mut Program::command()))?;
+        let Some(command) = program.command else {
+            program.config.check().map_err(|error| Program::command().error(ErrorKind::ValueValidation, error))?;
+            return Ok(Self::Agent(Box::new(program.config)));
+        };
+        // Before a subcommand they would be the agent's, and say nothing here.
+        let given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        let mut flags = matches.ids().filter(given).map(clap::Id::as_str).filter(|id| *id != "Config");
+        if let Some(flag) = flags.next() {
+            let (flag, name) = (flag.replace('_', "-"), matches.subcommand_name().unwrap_or_default());
+            let message = format!("--{flag} stands before `{name}`: write what `{name}` takes behind it\n");
+            return Err(Program::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Ok(Self::Command(command))
+    }
+}
+
+impl Command {
+    /// Does it, and says on the standard output what it found and did.
+    pub fn run(&self) -> ExitCode {
+        let mut out = io::stdout().lock();
+        let done = match self {
+            Self::Recover(recover) => recover.run(&mut out).map(|()| true),
+            Self::Purge(purge) => purge.run(&mut out),
+        };
+        let done = done.and_then(|done| Ok(out.flush().map(|()| done)?));
+        match done {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                drop(writeln!(io::stderr(), "error: {}", chain(&error)));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Place {
+    fn dir(&self) -> NetnsDir {
+        NetnsDir::new(&self.netns_dir)
+    }
+
+    fn kernel(&self) -> LinuxKernel {
+        LinuxKernel::new(self.dir())
+    }
+
+    fn pods(&self) -> Box<dyn Pods> {
+        match self.pods {
+            PodSource::Netns => Box::new(NamedPods::new(self.dir())),
+        }
+    }
+
+    /// Keeps agents from starting until it is dropped.
+    fn claim(&self) -> Result<Vec<SocketClaim>, CommandError> {
+        let mut claims = Vec::new();
+        for endpoint in &self.listen {
+            if let Endpoint::Unix(path) = endpoint {
+                claims.extend(SocketClaim::take(path).map_err(CommandError::Agent)?);
+            }
+        }
+        Ok(claims)
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
