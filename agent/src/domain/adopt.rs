@@ -118,8 +118,8 @@ struct Adoption<'a> {
     kept: Draft,
     /// Provably ours, and not to be kept.
     doomed: Draft,
-    /// Name and MTU of the bridges that are kept, by index.
-    bridges: BTreeMap<u32, (ElementName, Mtu)>,
+    /// The bridges that are kept, by index.
+    bridges: BTreeMap<u32, ElementName>,
     left: Vec<Left>,
 }
 
@@ -137,7 +137,7 @@ impl<'a> Adoption<'a> {
             };
             let mtu = Mtu::try_from(state.mtu).unwrap_or_default();
             let mac = state.mac.filter(|mac| *mac != derived_bridge_mac(self.key, &name));
-            self.bridges.insert(state.index, (name.clone(), mtu));
+            self.bridges.insert(state.index, name.clone());
             let mtu = (mtu != Mtu::default()).then_some(mtu);
             self.kept.spec.bridges.push(BridgeSpec { name, mtu, mac, ipam: None, hairpin: false, isolated: false });
         }

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     future::Future,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -66,6 +66,22 @@ impl AgentBuilder {
     pub fn with(mut self, flag: &'static str, value: impl Into<String>) -> Self {
         self.settings.insert(flag, value.into());
         self
+    }
+
+    /// Runs a subcommand with the settings of the agent that concern it, and waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// The binary cannot be run.
+    pub fn run(&self, subcommand: &str, args: &[&str]) -> Output {
+        let mut command = Command::new(self.lab.binary("podwire-agent"));
+        let shared = self.settings.iter().filter(|(flag, _)| **flag != "--node-name");
+        command
+            .args([subcommand, "--listen", &self.address])
+            .args(shared.flat_map(|(flag, value)| [*flag, value]))
+            .args(args)
+            .stdin(Stdio::null());
+        command.output().unwrap_or_else(|error| panic!("run podwire-agent: {error}"))
     }
 
     /// Starts the process, ready or not.

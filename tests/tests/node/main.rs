@@ -27,6 +27,8 @@ mod obstacles;
 mod ownership;
 mod pods;
 mod process;
+mod purge;
+mod recover;
 mod refusals;
 mod repeats;
 mod rooms;

@@ -41,7 +41,7 @@ impl<'a> Adoption<'a> {
         Ok(Seen { key: NicKey { pod: pod.clone(), name }, owner, link, pod: state })
     }
 
-    /// It, with its own MTU where that is not its wire's.
+    /// It, with its own MTU where its wire has none.
     pub(super) fn interface(&self, seen: &Seen<'_>, mtu: Option<Mtu>) -> (InterfaceSpec, Assigned) {
         let derived = derived_mac(self.key, seen.owner, &seen.key.name);
         // A bond in the pod lends its members its own MAC.
@@ -61,11 +61,10 @@ impl<'a> Adoption<'a> {
     }
 }
 
-/// The MTUs of the two ends of a link: none where both have the default.
-pub(super) fn link_mtus(a: u32, b: u32) -> [Option<Mtu>; 2] {
-    let [a, b] = [a, b].map(|bytes| Mtu::try_from(bytes).ok());
-    let default = Some(Mtu::default());
-    if a == default && b == default { [None, None] } else { [a, b] }
+/// The MTU of the two ends of a link, which have the same one; the smaller, where somebody changed one. `None`: the
+/// default.
+pub(super) fn link_mtu(a: u32, b: u32) -> Option<Mtu> {
+    Mtu::try_from(a.min(b)).ok().filter(|mtu| *mtu != Mtu::default())
 }
 
 fn addresses(link: &PodLink) -> Vec<IpNetwork> {

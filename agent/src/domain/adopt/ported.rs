@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     device::port_device_name,
-    mtu::Mtu,
     name::ElementName,
     observed::{PortState, Redirect},
     spec::{AttachmentSpec, End, InterfaceId, LinkMode, LinkSpec, Target},
@@ -12,7 +11,7 @@ use crate::domain::{
 
 use super::{
     Adoption, Fate,
-    interface::{Seen, link_mtus},
+    interface::{Seen, link_mtu},
 };
 
 /// A port with the interface behind it.
@@ -78,9 +77,8 @@ impl<'a> Adoption<'a> {
             return Err("its frames are redirected past the bridge".to_owned());
         }
         let master = port.master.ok_or("it is in no bridge")?;
-        let (bridge, mtu) = self.bridges.get(&master).ok_or("its bridge cannot be adopted")?;
-        let (target, own) = (Target::Bridge(bridge.clone()), Mtu::try_from(port.mtu).ok().filter(|own| own != mtu));
-        let (interface, assigned) = self.interface(seen, own);
+        let target = Target::Bridge(self.bridges.get(&master).ok_or("its bridge cannot be adopted")?.clone());
+        let (interface, assigned) = self.interface(seen, None);
         let on = |on: bool| on.then_some(true);
         self.kept.spec.attachments.push(AttachmentSpec {
             name: element.clone(),
@@ -101,9 +99,9 @@ impl<'a> Adoption<'a> {
         if (a.port.redirect, b.port.redirect) != (Redirect::To(b.port.index), Redirect::To(a.port.index)) {
             return Err("its ends are not stitched to each other".to_owned());
         }
-        let [mtu_a, mtu_b] = link_mtus(a.port.mtu, b.port.mtu);
-        let (interface_a, assigned_a) = self.interface(&a.seen, mtu_a);
-        let (interface_b, assigned_b) = self.interface(&b.seen, mtu_b);
+        let mtu = link_mtu(a.port.mtu, b.port.mtu);
+        let (interface_a, assigned_a) = self.interface(&a.seen, mtu);
+        let (interface_b, assigned_b) = self.interface(&b.seen, mtu);
         self.kept.spec.links.push(LinkSpec {
             name: element.clone(),
             a: interface_a,

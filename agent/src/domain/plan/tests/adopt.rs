@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::{
     super::model::Model,
     any::{Alone, any_node, any_wanted, full_node},
-    assert_same, config, converge, lines, planned, take,
+    assert_same, config, converge,
+    event::any_damage,
+    lines, planned, take,
 };
 use crate::domain::{
     adopt::{Adopted, Fate, adopt},
@@ -117,5 +119,27 @@ proptest! {
         let devices = model.pods.values().flatten().flat_map(|pod| pod.devices.values());
         let marked = devices.filter(|device| device.altnames.iter().any(|name| name.starts_with(PANEL_PREFIX))).count();
         prop_assert!(marked <= stay, "{:#?}\n{:#?}", model.show(), adopted.left);
+    }
+
+    #[test]
+    fn what_is_adopted_of_a_damaged_topology_is_sound_and_comes_about(
+        wanted in any_wanted(), damages in any_damage(),
+    ) {
+        let mut model = full_node();
+        let node = model.clone();
+        converge(&mut model, &wanted, None);
+        damages.iter().for_each(|damage| damage.inflict(&mut model, &wanted));
+        let adopted = found(&model);
+        let violations = check(&adopted.intent.spec);
+        prop_assert!(violations.is_empty(), "{violations:?}");
+        let (intent, former) = (desired(&adopted.intent), desired(&adopted.former));
+        converge(&mut model, &intent, Some(&former));
+        let again = found(&model);
+        // A topology of which nothing is left is nothing at all.
+        prop_assert_eq!(&again.intent.assigned, &adopted.intent.assigned);
+        converge(&mut model, &Desired::nothing(wanted.key.clone()), Some(&intent));
+        prop_assert!(model.panel.is_none());
+        let devices = |model: &Model| model.pods.values().flatten().map(|pod| pod.devices.len()).sum::<usize>();
+        prop_assert!(devices(&model) >= devices(&node));
     }
 }

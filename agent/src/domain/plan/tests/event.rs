@@ -21,12 +21,12 @@ use crate::domain::{
 
 /// Something that somebody does by hand: to the panel, or to a NIC of ours in a pod.
 #[derive(Debug, Clone)]
-struct Damage {
+pub(super) struct Damage {
     kind: usize,
     which: prop::sample::Index,
 }
 
-fn any_damage() -> impl Strategy<Value = Vec<Damage>> {
+pub(super) fn any_damage() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(
         (0..15usize, any::<prop::sample::Index>()).prop_map(|(kind, which)| Damage { kind, which }),
         1..4,
@@ -34,7 +34,7 @@ fn any_damage() -> impl Strategy<Value = Vec<Damage>> {
 }
 
 impl Damage {
-    fn inflict(&self, model: &mut Model, wanted: &Desired) {
+    pub(super) fn inflict(&self, model: &mut Model, wanted: &Desired) {
         if self.kind < 10 { self.on_panel(model) } else { self.in_pod(model, wanted) }
     }
 
