@@ -59,11 +59,11 @@ impl Purge {
             for file in &files.removed {
                 writeln!(out, "removed {}", file.display())?;
             }
-            self.note(out, &purged.namespaces, &files.aside)?;
+            note(out, &purged.namespaces, &files.aside)?;
             writeln!(out, "Nothing of podwire's is left but what is named above.")?;
             return Ok(true);
         }
-        self.note(out, &purged.namespaces, &[])?;
+        note(out, &purged.namespaces, &[])?;
         writeln!(out, "Not everything is gone; the state in {} is kept:\n", state_dir.display())?;
         let rows: Vec<_> = purged.left.iter().map(|left| [left.what.clone(), left.reason.clone()]).collect();
         table::write(out, ["LEFT", "BECAUSE"], &rows)?;
@@ -88,24 +88,24 @@ impl Purge {
             writeln!(out)?;
             table::write(out, ["WOULD BE LEFT", "BECAUSE"], &rows)?;
         }
-        self.note(out, &preview.namespaces, &files.aside)?;
+        note(out, &preview.namespaces, &files.aside)?;
         writeln!(out, "\nNothing was changed. With --yes it is done.")?;
         Ok(())
     }
+}
 
-    /// What stays by intention.
-    fn note(&self, out: &mut impl Write, namespaces: &[PathBuf], aside: &[PathBuf]) -> Result<(), CommandError> {
-        for path in namespaces {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let path = path.display();
-            writeln!(
-                out,
-                "{path} is left: a network namespace that was made by podwire is a pod. `ip netns delete {name}` removes it"
-            )?;
-        }
-        for file in aside {
-            writeln!(out, "{} is left: a state that was set aside. `rm` removes it", file.display())?;
-        }
-        Ok(())
+/// What stays by intention.
+fn note(out: &mut impl Write, namespaces: &[PathBuf], aside: &[PathBuf]) -> Result<(), CommandError> {
+    for path in namespaces {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let path = path.display();
+        writeln!(
+            out,
+            "{path} is left: a network namespace that was made by podwire is a pod. `ip netns delete {name}` removes it"
+        )?;
     }
+    for file in aside {
+        writeln!(out, "{} is left: a state that was set aside. `rm` removes it", file.display())?;
+    }
+    Ok(())
 }

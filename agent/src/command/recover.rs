@@ -148,9 +148,8 @@ fn elements(intent: &Intent) -> Vec<[String; 3]> {
     let interface = |element: &crate::domain::name::ElementName, end| {
         let assigned = intent.assigned.get(&InterfaceId { element: element.clone(), end });
         assigned.map_or_else(String::new, |assigned| {
-            let mut text = format!("{} {}", assigned.nic, assigned.mac);
-            assigned.addresses.iter().for_each(|address| text.push_str(&format!(" {address}")));
-            text
+            let words = [assigned.nic.to_string(), assigned.mac.to_string()].into_iter();
+            words.chain(assigned.addresses.iter().map(ToString::to_string)).collect::<Vec<_>>().join(" ")
         })
     };
     let spec = &intent.spec;

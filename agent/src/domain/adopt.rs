@@ -7,6 +7,7 @@
 //! `unless_present`, the UID of a pod, and which names and MACs were chosen and which were asked for.
 
 mod interface;
+mod ipv6;
 mod order;
 mod ported;
 mod portless;
@@ -17,12 +18,11 @@ use super::{
     desired::derived_bridge_mac,
     device::{Mark, bridge_device_name},
     intent::{Assigned, Generation, Intent, Ownership, PodKey},
-    mtu::Mtu,
     name::{ElementName, TopologyKey, TopologyName},
     observed::{BridgeState, Observed, PodView},
     spec::{BridgeSpec, InterfaceId, PodOwner, TopologySpec},
 };
-use interface::Seen;
+use interface::{Seen, wire_mtu};
 
 /// What was made of a topology that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,10 +135,11 @@ impl<'a> Adoption<'a> {
                 self.leave(format_args!("bridge {device}"), reason, Fate::Removed);
                 continue;
             };
-            let mtu = Mtu::try_from(state.mtu).unwrap_or_default();
+            let ports = self.observed.panel.iter().flat_map(|panel| panel.ports.values());
+            let ports = ports.filter(|port| port.master == Some(state.index)).map(|port| port.mtu);
+            let mtu = wire_mtu(ports.chain([state.mtu]));
             let mac = state.mac.filter(|mac| *mac != derived_bridge_mac(self.key, &name));
             self.bridges.insert(state.index, name.clone());
-            let mtu = (mtu != Mtu::default()).then_some(mtu);
             self.kept.spec.bridges.push(BridgeSpec { name, mtu, mac, ipam: None, hairpin: false, isolated: false });
         }
     }
@@ -151,6 +152,7 @@ impl<'a> Adoption<'a> {
 
     fn finish(mut self) -> Adopted {
         order::order(&mut self.kept, self.observed);
+        ipv6::fit(&mut self.kept.spec);
         let mut former = self.kept.clone();
         former.spec.links.append(&mut self.doomed.spec.links);
         former.spec.attachments.append(&mut self.doomed.spec.attachments);

@@ -91,7 +91,9 @@ impl Found {
                         found.namespaces.push(pod.netns_path.clone());
                     }
                     let home = Home::of(pod);
-                    sightings.into_iter().for_each(|sighting| found.sort_in(&home, sighting));
+                    for sighting in sightings {
+                        found.sort_in(&home, sighting);
+                    }
                 }
                 Place::None(_) => {}
                 Place::Unreadable(error) => {

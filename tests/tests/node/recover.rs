@@ -170,7 +170,7 @@ fn what_was_wired_is_adopted_and_an_agent_that_starts_with_it_changes_nothing() 
         {
             let view = eventually("it is READY", async || {
                 let view = engine.get(&key).await.unwrap();
-                holds(view.state() == State::Ready, &format!("{view:?}")).map(|()| view)
+                holds(view.state() == State::Ready, format!("{view:?}")).map(|()| view)
             })
             .await;
             assert_eq!(view.intent.spec.elements(), elements);
@@ -301,7 +301,7 @@ fn what_is_half_made_or_damaged_is_told_with_its_reason_and_goes_without_the_res
             let is = |(names, wanted): (&Vec<String>, &&[&str])| {
                 names.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted.iter().copied().collect()
             };
-            holds(names.iter().zip(&wanted).all(is), &format!("{names:?} of {kept:?}"))
+            holds(names.iter().zip(&wanted).all(is), format!("{names:?} of {kept:?}"))
         })
         .await;
         let still = lab.links("a").into_iter().find(|link| link["ifname"] == "net3").unwrap();

@@ -8,6 +8,7 @@ use crate::domain::{
     assign::derived_mac,
     if_name::IfName,
     intent::{Assigned, NicKey, PodKey},
+    ipam::contains,
     mac::Mac,
     mtu::Mtu,
     observed::{PodLink, PodRoute, PodState, PodView},
@@ -47,6 +48,7 @@ impl<'a> Adoption<'a> {
         // A bond in the pod lends its members its own MAC.
         let mac = seen.link.mac.filter(|_| !seen.link.enslaved).unwrap_or(derived);
         let addresses = addresses(seen.link);
+        let routes = routes(seen, &addresses);
         let interface = InterfaceSpec {
             owner: seen.owner.clone(),
             uid: None,
@@ -55,16 +57,17 @@ impl<'a> Adoption<'a> {
             mac: (mac != derived).then_some(mac),
             mtu,
             addresses: addresses.clone(),
-            routes: routes(seen),
+            routes,
         };
         (interface, Assigned { nic: seen.key.clone(), mac, addresses })
     }
 }
 
-/// The MTU of the two ends of a link, which have the same one; the smaller, where somebody changed one. `None`: the
-/// default.
-pub(super) fn link_mtu(a: u32, b: u32) -> Option<Mtu> {
-    Mtu::try_from(a.min(b)).ok().filter(|mtu| *mtu != Mtu::default())
+/// The MTU of what is on one wire, which has one for all; the largest where somebody changed one, for nothing that passes
+/// now is too large for it. `None`: the default.
+pub(super) fn wire_mtu(mtus: impl IntoIterator<Item = u32>) -> Option<Mtu> {
+    let largest = mtus.into_iter().max()?;
+    Mtu::try_from(largest).ok().filter(|mtu| *mtu != Mtu::default())
 }
 
 fn addresses(link: &PodLink) -> Vec<IpNetwork> {
@@ -82,20 +85,23 @@ fn addresses(link: &PodLink) -> Vec<IpNetwork> {
 fn is_made_by_kernel(address: IpAddr, mac: Option<Mac>) -> bool {
     const SMALL: u64 = u32::MAX as u64;
     let IpAddr::V6(address) = address else { return false };
-    if !address.is_unicast_link_local() {
+    if !is_link_local_address(address.into()) {
         return false;
     }
     let Ok(identifier) = u64::try_from(address.to_bits() & u128::from(u64::MAX)) else { return true };
     let from_mac = mac.map(|mac| {
-        let [a, b, c, d, e, f] = mac.octets();
-        u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f])
+        let (mut bytes, octets) = ([0, 0, 0, 0xff, 0xfe, 0, 0, 0], mac.octets());
+        bytes[..3].copy_from_slice(&octets[..3]);
+        bytes[5..].copy_from_slice(&octets[3..]);
+        bytes[0] ^= 0x02;
+        u64::from_be_bytes(bytes)
     });
     Some(identifier) == from_mac || identifier > SMALL
 }
 
 /// The routes that leave by an interface and that no address brings by itself. One that another device has too is
 /// nobody's.
-fn routes(seen: &Seen<'_>) -> Vec<RouteSpec> {
+fn routes(seen: &Seen<'_>, addresses: &[IpNetwork]) -> Vec<RouteSpec> {
     let identity = |route: &PodRoute| (route.destination, route.metric);
     let given = |route: &PodRoute| {
         route.via.is_none() && seen.link.addresses.iter().any(|address| connected(address) == identity(route))
@@ -106,17 +112,27 @@ fn routes(seen: &Seen<'_>) -> Vec<RouteSpec> {
     };
     let own = seen.pod.routes.iter().filter(|route| route.device == Some(seen.link.index));
     let own = own.filter(|route| !given(route) && !shared(route) && !is_link_local(&route.destination));
-    own.map(|route| RouteSpec {
-        destination: route.destination,
-        via: route.via,
-        metric: asked_metric(route),
-        unless_present: false,
-    })
-    .collect()
+    let mut routes: Vec<RouteSpec> = own
+        .map(|route| RouteSpec {
+            destination: route.destination,
+            via: route.via,
+            metric: asked_metric(route),
+            unless_present: false,
+        })
+        .collect();
+    // What its next hop was reached by is gone: it could not be made again.
+    let direct: Vec<IpNetwork> = routes.iter().filter(|route| route.via.is_none()).map(|r| r.destination).collect();
+    let near = |via: IpAddr| addresses.iter().chain(&direct).any(|network| contains(network, via));
+    routes.retain(|route| route.via.is_none_or(|via| is_link_local_address(via) || near(via)));
+    routes
 }
 
 fn is_link_local(destination: &IpNetwork) -> bool {
-    matches!(destination, IpNetwork::V6(v6) if v6.ip().is_unicast_link_local())
+    is_link_local_address(destination.ip())
+}
+
+fn is_link_local_address(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// The metric that was asked for: IPv6 makes 1024 of 0 (`IP6_RT_PRIO_USER`).

@@ -11,7 +11,7 @@ use crate::domain::{
 
 use super::{
     Adoption, Fate,
-    interface::{Seen, link_mtu},
+    interface::{Seen, wire_mtu},
 };
 
 /// A port with the interface behind it.
@@ -99,7 +99,7 @@ impl<'a> Adoption<'a> {
         if (a.port.redirect, b.port.redirect) != (Redirect::To(b.port.index), Redirect::To(a.port.index)) {
             return Err("its ends are not stitched to each other".to_owned());
         }
-        let mtu = link_mtu(a.port.mtu, b.port.mtu);
+        let mtu = wire_mtu([a.port.mtu, b.port.mtu]);
         let (interface_a, assigned_a) = self.interface(&a.seen, mtu);
         let (interface_b, assigned_b) = self.interface(&b.seen, mtu);
         self.kept.spec.links.push(LinkSpec {

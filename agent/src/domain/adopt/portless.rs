@@ -14,7 +14,7 @@ use crate::domain::{
 
 use super::{
     Adoption, Draft, Fate,
-    interface::{Seen, link_mtu},
+    interface::{Seen, wire_mtu},
 };
 
 /// What is provably ours as `plan` has it: in our group, of the right kind, with the right far end or parent. That it is
@@ -148,7 +148,7 @@ impl<'a> Adoption<'a> {
         let id = |end| InterfaceId { element: element.clone(), end };
         match found {
             Found::Pair(a, b) => {
-                let mtu = link_mtu(a.link.mtu, b.link.mtu);
+                let mtu = wire_mtu([a.link.mtu, b.link.mtu]);
                 let (interface_a, assigned_a) = self.interface(a, mtu);
                 let (interface_b, assigned_b) = self.interface(b, mtu);
                 draft.spec.links.push(LinkSpec {
