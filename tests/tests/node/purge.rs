@@ -2,12 +2,13 @@
 
 use std::fs;
 
+use podwire_agent::{panel::Purge, store::MemoryStore};
 use podwire_proto::v1::CreateNetnsRequest;
 use podwire_tests::lab::Lab;
 
 use crate::{
     private,
-    recover::{LONG, everything, lose_state, said, with_device},
+    recover::{LONG, everything, look, lose_state, parts, said, with_device},
 };
 
 /// What looks like podwire's and is not.
@@ -85,6 +86,29 @@ fn purge_takes_retired_panels_and_leftover_files_and_names_the_pods_that_stay() 
         fs::write("/run/netns/podwire.lessons.77", "").unwrap();
         let done = said(&lab.agent().run("purge", &["--yes"]), 0);
         assert!(done.contains("ip netns delete mine") && !done.contains("delete a\n"), "{done}");
+        before.assert_same(&lab.snapshot());
+    });
+}
+
+#[test]
+fn an_intent_proves_what_has_lost_its_mark() {
+    private(async |lab| {
+        let mut agent = with_device(lab).await;
+        let before = lab.snapshot();
+        everything(lab, &agent).await;
+        agent.kill();
+        let store = MemoryStore::default();
+        look().write(&store).unwrap();
+        // A DIRECT link and a macvlan whose marks are gone: MAC, group, kind and far end are left.
+        for (pod, device, element) in [("a", "net1", "cable.a"), ("b", "net2", "cable.b"), ("b", "net10", "shared")] {
+            lab.ip(&format!("-n {pod} link property del dev {device} altname podwire.lessons.12.{element}"));
+        }
+        let (dir, kernel, pods) = parts();
+        let blind = Purge::new(dir.clone(), &kernel, &pods, None).unwrap().preview().unwrap();
+        let left: Vec<&str> = blind.left.iter().map(|left| left.what.as_str()).collect();
+        assert_eq!(left, ["a/net1", "b/net10", "b/net2"]);
+        let purged = Purge::new(dir, &kernel, &pods, Some(&store)).unwrap().carry_out().unwrap();
+        assert_eq!((purged.left, purged.removed.len()), (vec![], 3));
         before.assert_same(&lab.snapshot());
     });
 }

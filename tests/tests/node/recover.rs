@@ -94,12 +94,14 @@ pub(crate) fn said(output: &Output, code: i32) -> String {
     format!("{out}{err}")
 }
 
-fn parts() -> (NetnsDir, LinuxKernel, NamedPods) {
+/// What a converge works with.
+pub(crate) fn parts() -> (NetnsDir, LinuxKernel, NamedPods) {
     let dir = NetnsDir::new(DIRECTORY);
     (dir.clone(), LinuxKernel::new(dir.clone()), NamedPods::new(dir))
 }
 
-fn look() -> Recovery {
+/// What would be adopted.
+pub(crate) fn look() -> Recovery {
     let (dir, kernel, pods) = parts();
     Recovery::look(&dir, &kernel, &pods).unwrap()
 }
