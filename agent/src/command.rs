@@ -149,8 +149,8 @@ impl Place {
         NetnsDir::new(&self.netns_dir)
     }
 
-    fn kernel(&self) -> LinuxKernel {
-        LinuxKernel::new(self.dir())
+    fn kernel(&self) -> Result<LinuxKernel, LookError> {
+        Ok(LinuxKernel::new(self.dir())?)
     }
 
     fn pods(&self) -> Box<dyn Pods> {

@@ -36,7 +36,7 @@ pub use netns::{Netns, NetnsDir, NetnsError};
 pub use probe::{Capability, probe};
 pub use retire::RETIRED_PREFIX;
 pub use site::LinuxKernel;
-pub use survey::{Place, SightedKind, Sighting, Survey, survey};
+pub use survey::{SightedKind, Sighting, Survey, Surveyed, survey};
 
 /// Everything that a converge of one topology looks at and works on.
 #[derive(Debug)]

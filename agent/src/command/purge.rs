@@ -28,7 +28,7 @@ impl Purge {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<bool, CommandError> {
         let state_dir = &self.place.state_dir;
         let _claims = self.place.claim()?;
-        let (kernel, pods) = (self.place.kernel(), self.place.pods());
+        let (kernel, pods) = (self.place.kernel()?, self.place.pods());
         let opened = state::open(state_dir);
         let store: Option<&dyn Store> = match &opened {
             State::Readable(store) => Some(store.as_ref()),

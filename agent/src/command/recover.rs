@@ -49,7 +49,7 @@ impl Recover {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), CommandError> {
         let Place { state_dir, .. } = &self.place;
         let _claims = self.place.claim()?;
-        let (dir, kernel, pods) = (self.place.dir(), self.place.kernel(), self.place.pods());
+        let (dir, kernel, pods) = (self.place.dir(), self.place.kernel()?, self.place.pods());
         let shown = state_dir.display();
         let why = match state::open(state_dir) {
             State::Readable(_) => {

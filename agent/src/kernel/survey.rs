@@ -19,14 +19,14 @@ pub struct Survey {
     /// File names of panels that were retired and are not taken down yet.
     pub retired: Vec<String>,
     /// What is in each of the namespaces that were asked for, in their order.
-    pub places: Vec<Place>,
+    pub places: Vec<Surveyed>,
     /// Names of the node's own devices by index.
     pub devices: BTreeMap<u32, String>,
 }
 
 /// What is in one namespace.
 #[derive(Debug)]
-pub enum Place {
+pub enum Surveyed {
     /// It was read.
     Read {
         /// Whether podwire made it: `create_signed`.
@@ -93,17 +93,17 @@ pub fn survey(dir: &NetnsDir, paths: &[PathBuf]) -> Result<Survey, KernelError> 
     Ok(survey)
 }
 
-fn place(path: &Path) -> Place {
+fn place(path: &Path) -> Surveyed {
     match Netns::open(path) {
-        Ok(netns) => sightings(&netns).unwrap_or_else(Place::Unreadable),
-        Err(NetnsError::Kernel(error)) => Place::Unreadable(error),
+        Ok(netns) => sightings(&netns).unwrap_or_else(Surveyed::Unreadable),
+        Err(NetnsError::Kernel(error)) => Surveyed::Unreadable(error),
         Err(error @ (NetnsError::Absent(_) | NetnsError::NotNetns { .. } | NetnsError::Own(_))) => {
-            Place::None(error.to_string())
+            Surveyed::None(error.to_string())
         }
     }
 }
 
-fn sightings(netns: &Netns) -> Result<Place, KernelError> {
+fn sightings(netns: &Netns) -> Result<Surveyed, KernelError> {
     let (mut signed, mut sightings) = (false, Vec::new());
     for message in &netns.socket()?.dump(&link::get_all())?.messages {
         let RouteNetlinkMessage::NewLink(message) = message else { continue };
@@ -124,5 +124,5 @@ fn sightings(netns: &Netns) -> Result<Place, KernelError> {
             sightings.push(Sighting { name: device.name, index: device.index, ours, marks, kind });
         }
     }
-    Ok(Place::Read { signed, sightings })
+    Ok(Surveyed::Read { signed, sightings })
 }

@@ -11,6 +11,7 @@ use super::{
     engine::Engine,
     error::ChangeError,
     healer::{self, Cause},
+    orphans,
 };
 
 /// How often topologies that are not READY are tried again without an event.
@@ -36,6 +37,7 @@ pub(super) fn start(engine: &Engine) -> Result<(), ChangeError> {
             follow(&follower, change);
         }
     });
+    tokio::spawn(orphans::remove(engine.clone()));
     tokio::spawn(expire_leases(engine.clone()));
     tokio::spawn(reap(engine.clone()));
     tokio::spawn(sweep(engine.clone()));

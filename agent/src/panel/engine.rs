@@ -55,10 +55,10 @@ pub(super) struct Inner {
     pub(super) pods: Arc<dyn Pods>,
     store: Arc<dyn Store>,
     ledger: std::sync::Mutex<Ledger>,
-    turns: Turns,
+    pub(super) turns: Turns,
     events: Events,
     /// Changes hold it for reading; who takes it for writing has waited for all of them. True: the agent is leaving.
-    gate: RwLock<bool>,
+    pub(super) gate: RwLock<bool>,
     /// True: the agent is about to leave, and who waits for READY waits no longer.
     leaving: watch::Sender<bool>,
     /// Topologies that wait for a heal.

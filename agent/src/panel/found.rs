@@ -14,7 +14,7 @@ use crate::{
         name::{Namespace, TopologyKey},
         spec::{NetnsRef, PodOwner},
     },
-    kernel::{Kernel, KernelError, NetnsDir, Place, SightedKind, Sighting, SiteView, Survey, survey},
+    kernel::{Kernel, KernelError, NetnsDir, SightedKind, Sighting, SiteView, Survey, Surveyed, survey},
     pods::{Pod, Pods, PodsError, Wanted},
     store::Record,
 };
@@ -86,7 +86,7 @@ impl Found {
         }
         for (pod, place) in listed.iter().zip(places) {
             match place {
-                Place::Read { signed, sightings } => {
+                Surveyed::Read { signed, sightings } => {
                     if signed {
                         found.namespaces.push(pod.netns_path.clone());
                     }
@@ -95,8 +95,8 @@ impl Found {
                         found.sort_in(&home, sighting);
                     }
                 }
-                Place::None(_) => {}
-                Place::Unreadable(error) => {
+                Surveyed::None(_) => {}
+                Surveyed::Unreadable(error) => {
                     found.leave(pod.netns_path.display().to_string(), format!("it cannot be read: {}", chain(&error)));
                 }
             }

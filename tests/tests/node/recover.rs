@@ -97,7 +97,7 @@ pub(crate) fn said(output: &Output, code: i32) -> String {
 /// What a converge works with.
 pub(crate) fn parts() -> (NetnsDir, LinuxKernel, NamedPods) {
     let dir = NetnsDir::new(DIRECTORY);
-    (dir.clone(), LinuxKernel::new(dir.clone()), NamedPods::new(dir))
+    (dir.clone(), LinuxKernel::new(dir.clone()).unwrap(), NamedPods::new(dir))
 }
 
 /// What would be adopted.
@@ -116,7 +116,7 @@ async fn engine(store: Arc<dyn Store>) -> Engine {
         allow_netns: false,
         max_topologies: 16,
     };
-    Engine::start_with(config, Arc::new(kernel), Arc::new(pods), store).await.unwrap()
+    Engine::start_with(config, Arc::new(kernel), Arc::new(pods), store, None).await.unwrap()
 }
 
 fn key(text: &str) -> TopologyKey {

@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// Does what blocks on a thread that may.
-    pub(super) async fn work<T: Send + 'static>(
+    pub(in crate::panel) async fn work<T: Send + 'static>(
         &self,
         key: &TopologyKey,
         work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
