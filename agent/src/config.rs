@@ -42,8 +42,8 @@ pub struct Config {
     #[arg(long, value_name = "DIR", env = "PODWIRE_NETNS_DIR", default_value = "/run/netns", value_parser = absolute)]
     pub netns_dir: PathBuf,
 
-    /// Directory of the agent's own state: an absolute path, made if it is not there. Nothing is kept in it
-    /// yet: intents last as long as the agent.
+    /// Directory of the agent's own state, its intents: an absolute path, made if it is not there. It must outlive the
+    /// agent and a reboot of the node.
     #[arg(long, value_name = "DIR", env = "PODWIRE_STATE_DIR", default_value = "/var/lib/podwire")]
     #[arg(value_parser = absolute)]
     pub state_dir: PathBuf,
@@ -134,6 +134,7 @@ impl Config {
         EngineConfig {
             node_name: self.node_name.clone().unwrap_or_else(hostname),
             netns_dir: self.netns_dir.clone(),
+            state_dir: self.state_dir.clone(),
             node_devices: self.node_devices.clone(),
             allow_netns: self.allow_netns,
             max_topologies: self.max_topologies,

@@ -18,4 +18,5 @@ pub mod plan;
 pub mod spec;
 pub mod status;
 pub mod step;
+mod stored;
 pub mod violation;

@@ -29,7 +29,7 @@ use crate::domain::{
     step::Step,
 };
 
-pub use clock::{boottime, release};
+pub use clock::{boot_id, boottime, release};
 pub use ear::{Ear, Heard, Moment, News, Place};
 pub use error::KernelError;
 pub use netns::{Netns, NetnsDir, NetnsError};

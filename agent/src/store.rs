@@ -1,18 +1,24 @@
 //! The only room that touches the disk: intents, durable before they are acknowledged.
 
+mod codec;
+mod disk;
 mod memory;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     intent::{Generation, Intent},
     name::TopologyKey,
 };
 
+pub use disk::{DiskStore, OpenError, StateFiles, set_aside, state_files};
 pub use memory::MemoryStore;
 
 /// What is stored under the key of a topology.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
     /// It shall be there.
     Live {
@@ -25,7 +31,8 @@ pub enum Record {
     Deleted {
         /// The highest generation seen.
         generation: Generation,
-        /// When it was deleted.
+        /// When it was deleted. Stored as seconds and nanoseconds since 1970; a time before that as 1970.
+        #[serde(serialize_with = "codec::since_epoch")]
         at: SystemTime,
     },
 }
@@ -43,6 +50,28 @@ pub enum StoreError {
         /// Why not.
         #[source]
         source: std::io::Error,
+    },
+    /// There is no room.
+    #[error(
+        "cannot write {path}: the file system at {file_system} is full; what was stored before stands; free space there \
+         and try again"
+    )]
+    Full {
+        /// To which file.
+        path: String,
+        /// Where its file system is mounted.
+        file_system: PathBuf,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file was sound when it was opened, and is not any more.
+    #[error("{path} was damaged while the agent ran: {reason}; restart the agent, it will say what can be done")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What was seen.
+        reason: String,
     },
 }
 

@@ -115,7 +115,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         }
         // What only the kernel can judge: a next hop that is not reachable, IPv6 that the pod has turned off.
         ChangeError::Step { source, step, .. } if source.is_refusal() => refuse("KERNEL_REFUSED", step),
-        ChangeError::Step { .. } | ChangeError::Look { .. } | ChangeError::Listen { .. } => {
+        ChangeError::Step { .. } | ChangeError::Look { .. } | ChangeError::Listen { .. } | ChangeError::Open(_) => {
             say(Code::Internal, "KERNEL", ErrorDetails::new())
         }
         // The change was undone: the same request may succeed once the disk does, so a caller may try again.

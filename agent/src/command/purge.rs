@@ -29,7 +29,7 @@ impl Purge {
         let state_dir = &self.place.state_dir;
         let _claims = self.place.claim()?;
         let (kernel, pods) = (self.place.kernel()?, self.place.pods());
-        let opened = state::open(state_dir);
+        let opened = state::open(state_dir).map_err(|error| CommandError::State(state_dir.clone(), error))?;
         let store: Option<&dyn Store> = match &opened {
             State::Readable(store) => Some(store.as_ref()),
             State::Unreadable(reason) => {
@@ -56,7 +56,7 @@ impl Purge {
         if purged.left.is_empty() {
             drop(opened);
             let files = state::remove(state_dir).map_err(|error| CommandError::State(state_dir.clone(), error))?;
-            for file in &files.removed {
+            if let Some(file) = &files.store {
                 writeln!(out, "removed {}", file.display())?;
             }
             note(out, &purged.namespaces, &files.aside)?;
@@ -77,7 +77,7 @@ impl Purge {
             rows.push([format!("topology {key}"), nics.join(" ")]);
         }
         rows.extend(preview.retired.iter().map(|name| [format!("retired panel {name}"), String::new()]));
-        rows.extend(files.removed.iter().map(|file| [format!("file {}", file.display()), String::new()]));
+        rows.extend(files.store.iter().map(|file| [format!("file {}", file.display()), String::new()]));
         if rows.is_empty() {
             writeln!(out, "Nothing of podwire's is on this node that would be removed.")?;
         } else {

@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     CommandError, Place,
-    state::{self, Anew, State},
+    state::{self, State},
     table,
 };
 
@@ -51,7 +51,8 @@ impl Recover {
         let _claims = self.place.claim()?;
         let (dir, kernel, pods) = (self.place.dir(), self.place.kernel()?, self.place.pods());
         let shown = state_dir.display();
-        let why = match state::open(state_dir) {
+        let state = |error| CommandError::State(state_dir.clone(), error);
+        let why = match state::open(state_dir).map_err(state)? {
             State::Readable(_) => {
                 writeln!(out, "The state in {shown} can be read: there is nothing to recover. Start the agent.")?;
                 return Ok(());
@@ -73,6 +74,7 @@ impl Recover {
         }
         recovery.choose(&self.adopt, &self.remove)?;
         show(out, &recovery)?;
+        let unreadable = why.is_some();
         let aside = why.map_or("", |_| "the file that cannot be read is kept beside it under another name; ");
         if !self.yes {
             writeln!(
@@ -82,9 +84,10 @@ impl Recover {
             )?;
             return Ok(());
         }
-        let Anew { store, aside } =
-            state::start_anew(state_dir).map_err(|error| CommandError::State(state_dir.clone(), error))?;
-        let count = recovery.write(store.as_ref()).map_err(|error| CommandError::Store(state_dir.clone(), error))?;
+        let mut anew = state::start_anew(state_dir, unreadable).map_err(state)?;
+        let aside = anew.aside.take();
+        let count = recovery.write(&anew.store).map_err(|error| CommandError::Store(state_dir.clone(), error))?;
+        anew.finish().map_err(state)?;
         if let Some(aside) = aside {
             writeln!(out, "\nThe state that cannot be read lies in {} now.", aside.display())?;
         }

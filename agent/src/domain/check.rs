@@ -6,7 +6,7 @@ mod mtus;
 mod pods;
 mod routes;
 #[cfg(test)]
-pub(super) mod sample;
+pub(crate) mod sample;
 pub(super) mod segment;
 mod subnets;
 

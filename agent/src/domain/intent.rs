@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
 
 use super::{
     if_name::IfName,
@@ -12,7 +13,8 @@ use super::{
 };
 
 /// Who may change a topology: decided by the call that made it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ownership {
     /// `ApplyTopology`.
     Apply,
@@ -21,7 +23,7 @@ pub enum Ownership {
 }
 
 /// Fencing number of a scheduler; 0 is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Generation(pub u64);
 
 impl fmt::Display for Generation {
@@ -32,7 +34,7 @@ impl fmt::Display for Generation {
 
 /// Which network namespace a pod name means on this node. Two owners with one key are one namespace, so interface
 /// names are unique within a key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PodKey(String);
 
 impl PodKey {
@@ -54,7 +56,8 @@ impl fmt::Display for PodKey {
 }
 
 /// Identity of a NIC: it stays the same NIC when its wire changes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NicKey {
     /// Whose it is.
     pub pod: PodKey,
@@ -69,7 +72,8 @@ impl fmt::Display for NicKey {
 }
 
 /// What was chosen for one interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Assigned {
     /// The NIC that it is.
     pub nic: NicKey,
@@ -80,7 +84,8 @@ pub struct Assigned {
 }
 
 /// A topology as it shall be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Intent {
     /// What was asked for.
     pub spec: TopologySpec,

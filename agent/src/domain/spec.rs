@@ -3,16 +3,19 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
 
 use super::{
     if_name::IfName,
     mac::Mac,
     mtu::Mtu,
     name::{ElementName, PodName, PodUid, TopologyKey},
+    stored,
 };
 
 /// A whole topology as asked for. Elements keep the caller's order, so that violations can name their index.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TopologySpec {
     /// Its key.
     pub key: TopologyKey,
@@ -27,7 +30,8 @@ pub struct TopologySpec {
 }
 
 /// A bridge as asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BridgeSpec {
     /// Its name.
     pub name: ElementName,
@@ -44,7 +48,8 @@ pub struct BridgeSpec {
 }
 
 /// How a link is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkMode {
     /// Two ports in the panel, joined frame for frame.
     Stitched,
@@ -53,7 +58,8 @@ pub enum LinkMode {
 }
 
 /// A link as asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LinkSpec {
     /// Its name.
     pub name: ElementName,
@@ -70,7 +76,8 @@ pub struct LinkSpec {
 }
 
 /// An attachment as asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AttachmentSpec {
     /// Its name.
     pub name: ElementName,
@@ -87,7 +94,8 @@ pub struct AttachmentSpec {
 }
 
 /// What an attachment is plugged into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// A bridge of the same topology.
     Bridge(ElementName),
@@ -96,7 +104,8 @@ pub enum Target {
 }
 
 /// A device of the node, used by macvlan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeviceSpec {
     /// The device in the node's own namespace.
     pub parent: IfName,
@@ -107,7 +116,8 @@ pub struct DeviceSpec {
 }
 
 /// How macvlan interfaces of one parent see each other. Passthru is not offered: it changes the parent's MAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MacvlanMode {
     /// Directly.
     Bridge,
@@ -118,7 +128,8 @@ pub enum MacvlanMode {
 }
 
 /// Whose interface it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PodOwner {
     /// A pod of the topology's namespace.
     Pod(PodName),
@@ -127,11 +138,14 @@ pub enum PodOwner {
 }
 
 /// A network namespace by name or by process.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NetnsRef {
     /// A file name below the agent's netns directory: not empty, no `/`, not `.` or `..`, not a panel's.
+    #[serde(deserialize_with = "stored::netns_name")]
     Name(String),
     /// `/proc/<pid>/ns/net`.
+    #[serde(deserialize_with = "stored::process")]
     Process(u32),
 }
 
@@ -146,7 +160,8 @@ impl fmt::Display for PodOwner {
 }
 
 /// An interface as asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct InterfaceSpec {
     /// Whose it is.
     pub owner: PodOwner,
@@ -167,9 +182,11 @@ pub struct InterfaceSpec {
 }
 
 /// A route as asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RouteSpec {
     /// Without host bits.
+    #[serde(deserialize_with = "stored::network")]
     pub destination: IpNetwork,
     /// `None`: on the link; in an IPAM the subnet's gateway.
     pub via: Option<IpAddr>,
@@ -180,7 +197,8 @@ pub struct RouteSpec {
 }
 
 /// How addresses are handed out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IpamSpec {
     /// One address of each for each interface.
     pub subnets: Vec<SubnetSpec>,
@@ -189,9 +207,11 @@ pub struct IpamSpec {
 }
 
 /// A subnet of an IPAM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SubnetSpec {
     /// Without host bits.
+    #[serde(deserialize_with = "stored::network")]
     pub cidr: IpNetwork,
     /// First and last address of each range. Empty: the whole subnet.
     pub ranges: Vec<(IpAddr, IpAddr)>,
@@ -213,7 +233,8 @@ pub enum End {
 }
 
 /// Which interface of a topology.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct InterfaceId {
     /// The element that it is part of.
     pub element: ElementName,

@@ -1,6 +1,6 @@
 //! Clocks and facts of the node.
 
-use std::{fs, time::Duration};
+use std::{fs, io, time::Duration};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -13,4 +13,13 @@ pub fn boottime() -> Duration {
 /// Release of the running kernel; empty where /proc is not mounted.
 pub fn release() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// A random id that the kernel draws at each boot (`/proc/sys/kernel/random/boot_id`, random(4)).
+///
+/// # Errors
+///
+/// /proc is not mounted.
+pub fn boot_id() -> io::Result<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
 }

@@ -6,10 +6,11 @@ mod delete;
 mod heal;
 mod ready;
 mod single;
+mod start;
 
 use std::{
     sync::{Arc, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::{
@@ -23,13 +24,12 @@ use crate::{
         intent::Generation,
         name::{Namespace, TopologyKey},
     },
-    kernel::{Kernel, LinuxKernel, NetnsDir, boottime, probe, release},
-    pods::{NamedPods, Pod, Pods},
-    store::{MemoryStore, Store},
+    kernel::{Kernel, NetnsDir, boottime},
+    pods::{Pod, Pods},
+    store::Store,
 };
 
 use super::{
-    background,
     error::ChangeError,
     events::Events,
     healer::Healer,
@@ -72,73 +72,6 @@ pub(super) struct Inner {
 }
 
 impl Engine {
-    /// Starts an engine on the kernel of this node. Its background tasks live until `shutdown`.
-    ///
-    /// # Errors
-    ///
-    /// The kernel cannot make or mount network namespaces.
-    pub async fn start(config: EngineConfig) -> Result<Self, ChangeError> {
-        let dir = NetnsDir::new(&config.netns_dir);
-        let kernel = LinuxKernel::new(dir.clone());
-        let look = |source| ChangeError::Look { key: TopologyKey::default(), source: Box::new(source) };
-        let kernel = Arc::new(kernel.map_err(look)?);
-        let pods = Arc::new(NamedPods::new(dir));
-        Self::start_with(config, kernel, pods, Arc::new(MemoryStore::default()), None).await
-    }
-
-    /// Starts an engine on these parts. With a `store_problem` the store holds what was seen in the kernel, and the engine
-    /// takes no changes.
-    ///
-    /// # Errors
-    ///
-    /// The kernel cannot make or mount network namespaces.
-    pub async fn start_with(
-        config: EngineConfig,
-        kernel: Arc<dyn Kernel>,
-        pods: Arc<dyn Pods>,
-        store: Arc<dyn Store>,
-        store_problem: Option<String>,
-    ) -> Result<Self, ChangeError> {
-        let key = TopologyKey::default();
-        let dir = NetnsDir::new(&config.netns_dir);
-        let prepare = move || dir.prepare().and_then(|()| probe());
-        let probed = spawn_blocking(prepare).await.map_err(|_| ChangeError::Bug(key.clone()))?;
-        let capabilities = probed.map_err(|source| ChangeError::Look { key: key.clone(), source: Box::new(source) })?;
-        let node = Node {
-            name: config.node_name.clone(),
-            kernel: release(),
-            pods: pods.kind(),
-            netns_dir: config.netns_dir.clone(),
-            capabilities,
-            node_devices: config.node_devices.iter().map(ToString::to_string).collect(),
-            max_topologies: config.max_topologies,
-            store_problem,
-        };
-        let mut ledger = Ledger::default();
-        ledger.load(store.load().map_err(|source| ChangeError::Store { key, source })?);
-        // A number that no earlier run of the agent had: tokens of those must not be taken for ours.
-        let run =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
-        let engine = Self(Arc::new(Inner {
-            config,
-            node,
-            kernel,
-            pods,
-            store,
-            ledger: std::sync::Mutex::new(ledger),
-            turns: Turns::default(),
-            events: Events::new(run),
-            gate: RwLock::new(false),
-            leaving: watch::Sender::new(false),
-            healer: Healer::default(),
-            reaping: Mutex::new(()),
-            retired: Notify::new(),
-            leases: Notify::new(),
-        }));
-        background::start(&engine)?;
-        Ok(engine)
-    }
-
     /// Sends away who waits for READY: those pods may take longer to come than the agent has. Changes are still taken.
     pub fn leave(&self) {
         self.0.leaving.send_replace(true);

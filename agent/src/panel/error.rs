@@ -10,7 +10,7 @@ use crate::{
     },
     kernel::KernelError,
     pods::PodsError,
-    store::StoreError,
+    store::{OpenError, StoreError},
 };
 
 use super::view::TopologyView;
@@ -195,6 +195,9 @@ pub enum ChangeError {
     /// The source of pods does not answer.
     #[error("the pods of this node cannot be listed")]
     Pods(#[from] PodsError),
+    /// The store of the intents cannot be had.
+    #[error("the intents of this node cannot be had")]
+    Open(#[from] OpenError),
     /// The intent could not be written. The change was undone.
     #[error("the intent of topology {key} could not be stored")]
     Store {

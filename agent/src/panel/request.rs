@@ -94,6 +94,8 @@ pub struct EngineConfig {
     pub node_name: String,
     /// Directory of network namespaces.
     pub netns_dir: PathBuf,
+    /// Directory of the intents.
+    pub state_dir: PathBuf,
     /// Devices of the node that attachments may use.
     pub node_devices: Vec<IfName>,
     /// Whether interfaces may name a network namespace instead of a pod.

@@ -158,6 +158,7 @@ async fn engine(left: &Arc<AtomicUsize>) -> Engine {
     let config = EngineConfig {
         node_name: "lab".to_owned(),
         netns_dir: PathBuf::from("/run/netns"),
+        state_dir: PathBuf::from("/run/lab/unused"),
         node_devices: vec![],
         allow_netns: false,
         max_topologies: 16,

@@ -112,6 +112,7 @@ async fn engine(store: Arc<dyn Store>) -> Engine {
     let config = EngineConfig {
         node_name: "lab".to_owned(),
         netns_dir: PathBuf::from(DIRECTORY),
+        state_dir: PathBuf::from("/run/lab/unused"),
         node_devices: vec!["up0".parse().unwrap()],
         allow_netns: false,
         max_topologies: 16,

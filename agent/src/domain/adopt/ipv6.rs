@@ -28,5 +28,9 @@ pub(super) fn fit(spec: &mut TopologySpec) {
 }
 
 fn has_ipv6(interface: &InterfaceSpec) -> bool {
-    interface.addresses.iter().chain(interface.routes.iter().map(|route| &route.destination)).any(IpNetwork::is_ipv6)
+    interface
+        .addresses
+        .iter()
+        .chain(interface.routes.iter().map(|route| &route.destination))
+        .any(ipnetwork::IpNetwork::is_ipv6)
 }

@@ -17,12 +17,12 @@ use crate::domain::{
 };
 
 /// An empty topology.
-pub(in crate::domain) fn topology() -> TopologySpec {
+pub(crate) fn topology() -> TopologySpec {
     TopologySpec::empty(TopologyKey { namespace: "lessons".parse().unwrap(), name: "12".parse().unwrap() })
 }
 
 /// An interface of a pod with nothing given but a name, or not even that.
-pub(in crate::domain) fn interface(pod: &str, name: &str) -> InterfaceSpec {
+pub(crate) fn interface(pod: &str, name: &str) -> InterfaceSpec {
     InterfaceSpec {
         owner: PodOwner::Pod(pod.parse().unwrap()),
         uid: None,
@@ -36,22 +36,22 @@ pub(in crate::domain) fn interface(pod: &str, name: &str) -> InterfaceSpec {
 }
 
 /// An interface with static addresses.
-pub(in crate::domain) fn addressed(pod: &str, addresses: &[&str]) -> InterfaceSpec {
+pub(crate) fn addressed(pod: &str, addresses: &[&str]) -> InterfaceSpec {
     InterfaceSpec { addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(), ..interface(pod, "") }
 }
 
 /// A bridge.
-pub(in crate::domain) fn bridge(name: &str, ipam: Option<IpamSpec>) -> BridgeSpec {
+pub(crate) fn bridge(name: &str, ipam: Option<IpamSpec>) -> BridgeSpec {
     BridgeSpec { name: name.parse().unwrap(), mtu: None, mac: None, ipam, hairpin: false, isolated: false }
 }
 
 /// A stitched link.
-pub(in crate::domain) fn link(name: &str, a: InterfaceSpec, b: InterfaceSpec) -> LinkSpec {
+pub(crate) fn link(name: &str, a: InterfaceSpec, b: InterfaceSpec) -> LinkSpec {
     LinkSpec { name: name.parse().unwrap(), a, b, mode: LinkMode::Stitched, up: true, ipam: None }
 }
 
 /// An attachment to a bridge.
-pub(in crate::domain) fn plugged(name: &str, bridge: &str, interface: InterfaceSpec) -> AttachmentSpec {
+pub(crate) fn plugged(name: &str, bridge: &str, interface: InterfaceSpec) -> AttachmentSpec {
     AttachmentSpec {
         name: name.parse().unwrap(),
         interface,
@@ -63,13 +63,13 @@ pub(in crate::domain) fn plugged(name: &str, bridge: &str, interface: InterfaceS
 }
 
 /// An attachment to a device of the node.
-pub(in crate::domain) fn on_device(name: &str, interface: InterfaceSpec, ipam: Option<IpamSpec>) -> AttachmentSpec {
+pub(crate) fn on_device(name: &str, interface: InterfaceSpec, ipam: Option<IpamSpec>) -> AttachmentSpec {
     let device = DeviceSpec { parent: "eth0".parse().unwrap(), mode: MacvlanMode::Bridge, ipam };
     AttachmentSpec { target: Target::Device(device), ..plugged(name, "none", interface) }
 }
 
 /// An IPAM of whole subnets.
-pub(in crate::domain) fn ipam(cidrs: &[&str]) -> IpamSpec {
+pub(crate) fn ipam(cidrs: &[&str]) -> IpamSpec {
     let subnet = |cidr: &&str| SubnetSpec {
         cidr: cidr.parse().unwrap(),
         ranges: Vec::new(),
@@ -80,7 +80,7 @@ pub(in crate::domain) fn ipam(cidrs: &[&str]) -> IpamSpec {
 }
 
 /// A route; `via` may be empty.
-pub(in crate::domain) fn route(destination: &str, via: &str) -> RouteSpec {
+pub(crate) fn route(destination: &str, via: &str) -> RouteSpec {
     RouteSpec {
         destination: destination.parse().unwrap(),
         via: (!via.is_empty()).then(|| via.parse().unwrap()),
@@ -156,7 +156,7 @@ fn any_interface() -> impl Strategy<Value = InterfaceSpec> {
 }
 
 /// Any spec that the edge could make, sound or not: names and addresses are few, so that they clash.
-pub(in crate::domain) fn any_spec() -> impl Strategy<Value = TopologySpec> {
+pub(crate) fn any_spec() -> impl Strategy<Value = TopologySpec> {
     let ipam = || prop::option::of(any_ipam());
     let bridges = prop::collection::vec((0u8..6, ipam()), 0..3);
     let links = prop::collection::vec((0u8..20, any_interface(), any_interface(), any::<[bool; 2]>(), ipam()), 0..4);

@@ -1,0 +1,103 @@
+//! Values as they are stored: names and addresses as the text that a caller writes. Reading goes by the same parsers, so
+//! that nothing on a disk makes a value that no caller could have asked for.
+
+use std::{fmt::Display, str::FromStr};
+
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use super::{
+    device::PANEL_PREFIX,
+    if_name::IfName,
+    mac::Mac,
+    mtu::Mtu,
+    name::{ElementName, Namespace, PodName, PodUid, TopologyName},
+    spec::{End, InterfaceId},
+};
+
+macro_rules! as_text {
+    ($($name:ident),+) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                parsed(stringify!($name), &String::deserialize(deserializer)?)
+            }
+        }
+    )+};
+}
+
+as_text!(ElementName, IfName, Mac, Namespace, PodName, PodUid, TopologyName);
+
+fn parsed<T: FromStr<Err: Display>, E: Error>(kind: &str, text: &str) -> Result<T, E> {
+    text.parse().map_err(|error| E::custom(format_args!("`{text}` is no {kind}: {error}")))
+}
+
+impl Serialize for Mtu {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Mtu {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(u32::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl From<InterfaceId> for String {
+    fn from(id: InterfaceId) -> Self {
+        id.to_string()
+    }
+}
+
+/// The inverse of its `Display`: element names have no dot.
+impl TryFrom<String> for InterfaceId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (element, end) = match text.split_once('.') {
+            None => (text.as_str(), End::Only),
+            Some((element, "a")) => (element, End::A),
+            Some((element, "b")) => (element, End::B),
+            Some(_) => return Err(format!("`{text}` names no end of an element: only .a and .b do")),
+        };
+        let element = element.parse().map_err(|error| format!("`{text}` is no interface of an element: {error}"))?;
+        Ok(Self { element, end })
+    }
+}
+
+/// A network without host bits.
+pub(super) fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNetwork, D::Error> {
+    let network = IpNetwork::deserialize(deserializer)?;
+    if network.ip() == network.network() {
+        Ok(network)
+    } else {
+        Err(D::Error::custom(format_args!("network `{network}` has host bits")))
+    }
+}
+
+/// A file name below the netns directory that is not a panel's.
+pub(super) fn netns_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let path =
+        name.is_empty() || name == "." || name == ".." || name.contains('/') || name.chars().any(char::is_control);
+    if path || name.starts_with(PANEL_PREFIX) {
+        return Err(D::Error::custom(format_args!("`{name}` is no name of a network namespace")));
+    }
+    Ok(name)
+}
+
+/// A process id: 1 to 2^31 - 1 (`pid_t`).
+pub(super) fn process<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let pid = u32::deserialize(deserializer)?;
+    if i32::try_from(pid).is_ok_and(|pid| pid > 0) {
+        Ok(pid)
+    } else {
+        Err(D::Error::custom(format_args!("{pid} is no process id")))
+    }
+}

@@ -1,0 +1,171 @@
+//! How an engine starts: with the intents of the run before it, or, where those cannot be read, with what it sees.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::{Mutex, Notify, RwLock, watch},
+    task::spawn_blocking,
+};
+
+use crate::{
+    domain::{device::panel_key, name::TopologyKey},
+    kernel::{Kernel, LinuxKernel, NetnsDir, boot_id, probe, release},
+    pods::{NamedPods, Pods},
+    store::{DiskStore, MemoryStore, OpenError, Store},
+};
+
+use super::{
+    super::{
+        background,
+        error::ChangeError,
+        events::Events,
+        found::{Found, LookError},
+        healer::Healer,
+        ledger::Ledger,
+        request::{EngineConfig, Node},
+        turns::Turns,
+    },
+    Engine, Inner, chain,
+};
+
+/// Intents, and why they are not those of the run before.
+struct Origin {
+    store: Arc<dyn Store>,
+    problem: Option<String>,
+}
+
+impl Engine {
+    /// Starts an engine on the kernel of this node. Its background tasks live until `shutdown`.
+    ///
+    /// Where the intents of the run before cannot be read, it takes no changes and touches no wire: what it shows is
+    /// what it sees.
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot make or mount network namespaces; another agent has the state directory, or the system refuses it.
+    pub async fn start(config: EngineConfig) -> Result<Self, ChangeError> {
+        let dir = NetnsDir::new(&config.netns_dir);
+        let pods: Arc<dyn Pods> = Arc::new(NamedPods::new(dir.clone()));
+        let (state_dir, its_pods) = (config.state_dir.clone(), Arc::clone(&pods));
+        let open = move || {
+            dir.prepare().map_err(look_failed)?;
+            let kernel = LinuxKernel::new(dir.clone()).map_err(look_failed)?;
+            let origin = origin(&state_dir, &dir, &kernel, &*its_pods)?;
+            Ok::<_, ChangeError>((Arc::new(kernel), origin))
+        };
+        let opened = spawn_blocking(open).await.map_err(|_| ChangeError::Bug(TopologyKey::default()))?;
+        let (kernel, Origin { store, problem }) = opened?;
+        Self::start_with(config, kernel, pods, store, problem).await
+    }
+
+    /// Starts an engine on these parts. With a `store_problem` the store holds what was seen in the kernel, and the engine
+    /// takes no changes.
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot make or mount network namespaces.
+    pub async fn start_with(
+        config: EngineConfig,
+        kernel: Arc<dyn Kernel>,
+        pods: Arc<dyn Pods>,
+        store: Arc<dyn Store>,
+        store_problem: Option<String>,
+    ) -> Result<Self, ChangeError> {
+        let key = TopologyKey::default();
+        let dir = NetnsDir::new(&config.netns_dir);
+        let prepare = move || dir.prepare().and_then(|()| probe());
+        let probed = spawn_blocking(prepare).await.map_err(|_| ChangeError::Bug(key.clone()))?;
+        let capabilities = probed.map_err(|source| ChangeError::Look { key: key.clone(), source: Box::new(source) })?;
+        let node = Node {
+            name: config.node_name.clone(),
+            kernel: release(),
+            pods: pods.kind(),
+            netns_dir: config.netns_dir.clone(),
+            capabilities,
+            node_devices: config.node_devices.iter().map(ToString::to_string).collect(),
+            max_topologies: config.max_topologies,
+            store_problem,
+        };
+        let mut ledger = Ledger::default();
+        ledger.load(store.load().map_err(|source| ChangeError::Store { key, source })?);
+        // A number that no earlier run of the agent had: tokens of those must not be taken for ours.
+        let run =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
+        let engine = Self(Arc::new(Inner {
+            config,
+            node,
+            kernel,
+            pods,
+            store,
+            ledger: std::sync::Mutex::new(ledger),
+            turns: Turns::default(),
+            events: Events::new(run),
+            gate: RwLock::new(false),
+            leaving: watch::Sender::new(false),
+            healer: Healer::default(),
+            reaping: Mutex::new(()),
+            retired: Notify::new(),
+            leases: Notify::new(),
+        }));
+        background::start(&engine)?;
+        Ok(engine)
+    }
+}
+
+fn look_failed(source: crate::kernel::KernelError) -> ChangeError {
+    ChangeError::Look { key: TopologyKey::default(), source: Box::new(source) }
+}
+
+/// Opens the store. One that is new while there are panels counts as one that cannot be read: a directory that was
+/// mounted wrongly must not cut a lesson.
+fn origin(state_dir: &Path, dir: &NetnsDir, kernel: &dyn Kernel, pods: &dyn Pods) -> Result<Origin, ChangeError> {
+    let problem = match DiskStore::open(state_dir) {
+        Ok(store) => match panels_without_intents(&store, dir)? {
+            0 => return Ok(Origin { store: Arc::new(prepared(store)?), problem: None }),
+            panels => format!("{} is new, and the node has {panels} panel(s) of podwire", store.path().display()),
+        },
+        Err(error @ OpenError::Unreadable { .. }) => chain(&error),
+        Err(error @ (OpenError::InUse { .. } | OpenError::Io { .. })) => return Err(error.into()),
+    };
+    tracing::error!(problem, "no changes are taken and no wire is touched: see `podwire-agent recover`");
+    let store = MemoryStore::default();
+    for (key, record) in seen(dir, kernel, pods) {
+        store.put(&key, &record).map_err(|source| ChangeError::Store { key, source })?;
+    }
+    Ok(Origin { store: Arc::new(store), problem: Some(problem) })
+}
+
+fn panels_without_intents(store: &DiskStore, dir: &NetnsDir) -> Result<usize, ChangeError> {
+    if !store.is_new() {
+        return Ok(0);
+    }
+    let names = dir.names().map_err(look_failed)?;
+    Ok(names.iter().filter(|name| panel_key(name).is_ok()).count())
+}
+
+/// Notes in which boot of the node the store is used: it is not new from then on.
+fn prepared(store: DiskStore) -> Result<DiskStore, ChangeError> {
+    let now = boot_id().map_err(|source| {
+        ChangeError::Open(OpenError::Io { operation: "read", path: "/proc/sys/kernel/random/boot_id".into(), source })
+    })?;
+    if store.boot_id().is_some_and(|before| before != now) {
+        tracing::info!("the node was started anew: all topologies are built again as their pods come");
+    }
+    if store.boot_id() != Some(&now) {
+        store.record_boot(&now).map_err(|source| ChangeError::Store { key: TopologyKey::default(), source })?;
+    }
+    Ok(store)
+}
+
+/// What is in the kernel, as a store would have it. Where the node cannot be looked at nothing is shown.
+fn seen(dir: &NetnsDir, kernel: &dyn Kernel, pods: &dyn Pods) -> Vec<(TopologyKey, crate::store::Record)> {
+    let records = Found::look(dir, pods).and_then(|found| found.records(kernel, pods));
+    records.unwrap_or_else(|error: LookError| {
+        tracing::error!(error = %chain(&error), "what is there cannot be shown");
+        Vec::new()
+    })
+}

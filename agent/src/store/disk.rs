@@ -1,0 +1,159 @@
+//! A store that outlives the agent: a redb file, written by one thread.
+
+mod aside;
+mod fault;
+mod file;
+mod home;
+mod overlay;
+mod schema;
+mod writer;
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, Sender, channel, sync_channel},
+    thread::{Builder, JoinHandle},
+};
+
+use crate::domain::name::TopologyKey;
+
+use super::{Record, Store, StoreError, codec};
+use fault::Fault;
+use schema::Slot;
+use writer::{Change, Request, Writer};
+
+pub use aside::{StateFiles, set_aside, state_files};
+
+/// File of the store in the state directory.
+const FILE: &str = "intents.redb";
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is something, and it is not a sound store. Not one byte of it was changed.
+    #[error("the store {} cannot be read: {reason}; it was left as it is, see `podwire-agent recover`", path.display())]
+    Unreadable {
+        /// What was read.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process has it.
+    #[error(
+        "the store {} is in use by another process: stop the other podwire-agent, or give this one another --state-dir",
+        path.display()
+    )]
+    InUse {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The system does not let the agent keep a store there.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Intents on a disk. A write is on the disk when it returns; those that wait at the same time share one commit.
+#[derive(Debug)]
+pub struct DiskStore {
+    path: PathBuf,
+    boot_id: Option<String>,
+    /// Dropped first: the writer then ends.
+    requests: Option<Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    /// Locked as long as the store is open.
+    _directory: File,
+}
+
+impl DiskStore {
+    /// Opens the store in a directory that is there, and makes an empty one where there is none. All of an existing
+    /// one is read and checked before anything is written to it.
+    ///
+    /// # Errors
+    ///
+    /// It is not sound, another process has it, or the system refuses.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let path = dir.join(FILE);
+        let directory = home::lock(dir)?;
+        home::prepare(dir, &path)?;
+        let (database, boot_id) = file::open(&path, schema::UPGRADES)?;
+        let (requests, queue) = channel();
+        let writer = Writer::new(path.clone(), database);
+        let writer = Builder::new().name("store".to_owned()).spawn(move || writer.run(&queue));
+        let writer =
+            writer.map_err(|source| OpenError::Io { operation: "start a thread for", path: path.clone(), source })?;
+        Ok(Self { path, boot_id, requests: Some(requests), writer: Some(writer), _directory: directory })
+    }
+
+    /// Whether no run of the agent has got so far as to record its boot in it: it was made just now, or by a run that
+    /// was cut off at its start. That it is empty then says nothing about the node.
+    pub fn is_new(&self) -> bool {
+        self.boot_id.is_none()
+    }
+
+    /// The boot id that the last run recorded.
+    pub fn boot_id(&self) -> Option<&str> {
+        self.boot_id.as_deref()
+    }
+
+    /// Records the boot id of the present run, for the next one. From then on the store is not new.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn record_boot(&self, boot_id: &str) -> Result<(), StoreError> {
+        self.change(Slot::BootId, Some(boot_id.as_bytes().to_vec()))
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn change(&self, slot: Slot, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let (reply, answer) = sync_channel(1);
+        self.ask(Request::Write(Change { slot, value }, reply), &answer)
+    }
+
+    fn ask<T>(&self, request: Request, answer: &Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+        // The writer catches what panics in it, so it is there as long as this is.
+        let gone = || Fault::Damage("its writer died".to_owned()).say(&self.path, "write");
+        self.requests.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+}
+
+impl Store for DiskStore {
+    fn load(&self) -> Result<Vec<(TopologyKey, Record)>, StoreError> {
+        let (reply, answer) = sync_channel(1);
+        self.ask(Request::Load(reply), &answer)
+    }
+
+    fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError> {
+        let bytes =
+            codec::encode(record).map_err(|error| Fault::Io(io::Error::other(error)).say(&self.path, "write"))?;
+        self.change(Slot::topology(key), Some(bytes))
+    }
+
+    fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
+        self.change(Slot::topology(key), None)
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(writer) = self.writer.take() {
+            // It catches its panics; and there is nobody to tell.
+            let _ = writer.join();
+        }
+    }
+}
