@@ -60,7 +60,8 @@ impl Purge {
                 writeln!(out, "removed {}", file.display())?;
             }
             note(out, &purged.namespaces, &files.aside)?;
-            writeln!(out, "Nothing of podwire's is left but what is named above.")?;
+            let else_ = if purged.namespaces.is_empty() && files.aside.is_empty() { "" } else { " else" };
+            writeln!(out, "Nothing{else_} of podwire's is left.")?;
             return Ok(true);
         }
         note(out, &purged.namespaces, &[])?;

@@ -40,6 +40,6 @@ mod tests {
         let mut out = Vec::new();
         let row = |cells: [&str; 3]| cells.map(str::to_owned);
         write(&mut out, ["ONE", "TWO", "THREE"], &[row(["a\u{1b}[2J", "", "x"]), row(["b", "", ""])]).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "ONE          THREE\na\\u{1b}[2J  x\nb\n");
+        assert_eq!(String::from_utf8(out).unwrap(), "ONE         THREE\na\\u{1b}[2J  x\nb\n");
     }
 }

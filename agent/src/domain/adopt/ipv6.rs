@@ -1,5 +1,7 @@
 //! Wires that carry IPv6 although somebody made a port or a bridge too small for it.
 
+use ipnetwork::IpNetwork;
+
 use crate::domain::{
     mtu::Mtu,
     spec::{InterfaceSpec, Target, TopologySpec},
@@ -28,9 +30,5 @@ pub(super) fn fit(spec: &mut TopologySpec) {
 }
 
 fn has_ipv6(interface: &InterfaceSpec) -> bool {
-    interface
-        .addresses
-        .iter()
-        .chain(interface.routes.iter().map(|route| &route.destination))
-        .any(ipnetwork::IpNetwork::is_ipv6)
+    interface.addresses.iter().chain(interface.routes.iter().map(|route| &route.destination)).any(IpNetwork::is_ipv6)
 }
