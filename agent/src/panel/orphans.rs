@@ -48,7 +48,7 @@ impl Engine {
         let found = found.map_err(|error| chain(&error))?;
         let known: BTreeSet<TopologyKey> = self.ledger().keys(None).into_iter().collect();
         for left in &found.left {
-            tracing::warn!(what = left.what, reason = left.reason, "not provably podwire's: it is left alone");
+            tracing::debug!(what = left.what, reason = left.reason, "not provably podwire's: it is left alone");
         }
         let unknown = found.unknown(&known);
         Ok((Arc::new(found), unknown))

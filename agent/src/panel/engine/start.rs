@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     domain::{device::panel_key, name::TopologyKey},
-    kernel::{Kernel, LinuxKernel, NetnsDir, boot_id, probe, release},
+    kernel::{Kernel, KernelError, LinuxKernel, NetnsDir, boot_id, probe, release},
     pods::{NamedPods, Pods},
     store::{DiskStore, MemoryStore, OpenError, Store},
 };
@@ -77,7 +77,14 @@ impl Engine {
     ) -> Result<Self, ChangeError> {
         let key = TopologyKey::default();
         let dir = NetnsDir::new(&config.netns_dir);
-        let prepare = move || dir.prepare().and_then(|()| probe());
+        let untouched = store_problem.is_some();
+        let prepare = move || {
+            dir.prepare()?;
+            if !untouched {
+                remove_leftovers(&dir)?;
+            }
+            probe()
+        };
         let probed = spawn_blocking(prepare).await.map_err(|_| ChangeError::Bug(key.clone()))?;
         let capabilities = probed.map_err(|source| ChangeError::Look { key: key.clone(), source: Box::new(source) })?;
         let node = Node {
@@ -116,7 +123,7 @@ impl Engine {
     }
 }
 
-fn look_failed(source: crate::kernel::KernelError) -> ChangeError {
+fn look_failed(source: KernelError) -> ChangeError {
     ChangeError::Look { key: TopologyKey::default(), source: Box::new(source) }
 }
 
@@ -137,6 +144,11 @@ fn origin(state_dir: &Path, dir: &NetnsDir, kernel: &dyn Kernel, pods: &dyn Pods
         store.put(&key, &record).map_err(|source| ChangeError::Store { key, source })?;
     }
     Ok(Origin { store: Arc::new(store), problem: Some(problem) })
+}
+
+/// Removes files of panels that were never mounted: of an agent that was killed in between. Nobody makes one yet.
+fn remove_leftovers(dir: &NetnsDir) -> Result<(), KernelError> {
+    dir.names()?.iter().filter(|name| panel_key(name).is_ok()).try_for_each(|name| dir.remove_leftover(name))
 }
 
 fn panels_without_intents(store: &DiskStore, dir: &NetnsDir) -> Result<usize, ChangeError> {
