@@ -71,22 +71,22 @@ impl Writer {
                     }
                     Request::Load(reply) => {
                         // It sees what was asked for before it.
-                        self.commit(mem::take(&mut changes), mem::take(&mut replies));
+                        self.commit(&mem::take(&mut changes), mem::take(&mut replies));
                         // Who hung up needs no answer: here and below.
                         let _ = reply.send(self.load());
                     }
                 }
                 next = if changes.len() < MOST { queue.try_recv().ok() } else { None };
             }
-            self.commit(changes, replies);
+            self.commit(&changes, replies);
         }
         // The last chance to keep what callers were told. Without it the next open finds what the disk has.
         let _ = self.settle();
         let _ = self.close();
     }
 
-    fn commit(&mut self, changes: Vec<Change>, replies: Vec<Reply<()>>) {
-        let result = if changes.is_empty() { Ok(()) } else { self.write(&changes) };
+    fn commit(&mut self, changes: &[Change], replies: Vec<Reply<()>>) {
+        let result = if changes.is_empty() { Ok(()) } else { self.write(changes) };
         for reply in replies {
             let _ = reply.send(result.as_ref().copied().map_err(|fault| fault.say(&self.path, "write")));
         }
