@@ -4,7 +4,11 @@ use std::{fs, net::IpAddr, time::Duration};
 
 use serde_json::Value;
 
-use crate::{echo, lab::Lab, tap::Tap};
+use crate::{
+    echo,
+    lab::{Lab, run},
+    tap::Tap,
+};
 
 /// One ping that is not lost comes back in less. The kernel asks again for an address after 1 s.
 pub const FIRST_PING: Duration = Duration::from_millis(950);
@@ -41,10 +45,12 @@ impl Pod {
         } else {
             format!("link set {stranger} name {interface}")
         };
-        let lines = [down, away, taken, "link del usurped".to_owned()];
+        let lines = [down, away, taken];
         let file = self.lab.directory().join(format!("batch-{}", self.lab.number()));
         fs::write(&file, lines.join("\n")).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         self.ip(&format!("-batch {}", file.display()));
+        // The agent may have removed it meanwhile.
+        let _ = run("ip", &format!("-n {} link del usurped", self.name));
     }
 
     /// Runs `ip` in it.

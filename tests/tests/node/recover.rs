@@ -204,6 +204,7 @@ fn the_same_document_applied_to_what_was_adopted_changes_no_wire() {
             .collect();
         assert_eq!(found, asked(&made));
         let before = lab.snapshot();
+        said(&builder(lab).run("recover", &["--yes"]), 0);
         let agent = builder(lab).start().await;
         agent.apply(all_kinds()).await.unwrap();
         before.assert_same(&lab.snapshot());

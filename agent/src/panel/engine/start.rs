@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     domain::{device::panel_key, name::TopologyKey},
-    kernel::{Kernel, KernelError, LinuxKernel, NetnsDir, boot_id, probe, release},
+    kernel::{Kernel, KernelError, LinuxKernel, Netns, NetnsDir, boot_id, probe, release},
     pods::{NamedPods, Pods},
     store::{DiskStore, MemoryStore, OpenError, Store},
 };
@@ -156,7 +156,9 @@ fn panels_without_intents(store: &DiskStore, dir: &NetnsDir) -> Result<usize, Ch
         return Ok(0);
     }
     let names = dir.names().map_err(look_failed)?;
-    Ok(names.iter().filter(|name| panel_key(name).is_ok()).count())
+    // The file of one that was never mounted, or that outlived a reboot, is none.
+    let is_panel = |name: &&String| panel_key(name).is_ok() && Netns::open(&dir.path(name)).is_ok();
+    Ok(names.iter().filter(is_panel).count())
 }
 
 /// Notes in which boot of the node the store is used: it is not new from then on.
