@@ -125,7 +125,17 @@ impl Engine {
     /// Looks again when a fight of a topology may be over.
     pub(in crate::panel) fn look_after_fight(&self, key: &TopologyKey) {
         let now = boottime();
-        let next = self.ledger().get(key).and_then(|entry| entry.fights.next(now));
+        let next = {
+            let mut ledger = self.ledger();
+            let Some(entry) = ledger.get_mut(key) else { return };
+            let next = entry.fights.next(now);
+            // One alarm at a time: the heal that it sets off sets the next one.
+            if entry.alarm.is_some_and(|alarm| now < alarm && next.is_none_or(|next| alarm <= next)) {
+                return;
+            }
+            entry.alarm = next;
+            next
+        };
         let Some(next) = next else { return };
         let (engine, key) = (self.clone(), key.clone());
         tokio::spawn(async move {

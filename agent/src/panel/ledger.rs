@@ -64,6 +64,8 @@ pub(super) struct Entry {
     pub looked_at: Moment,
     /// What somebody changes again and again.
     pub fights: Fights,
+    /// When it is looked at again for that.
+    pub alarm: Option<Duration>,
     /// Looks that found nothing to put right.
     pub vain: Vain,
     /// A heal of it failed as a whole.
@@ -86,6 +88,7 @@ impl Entry {
             published: None,
             looked_at: Moment::default(),
             fights: Fights::default(),
+            alarm: None,
             vain: Vain::default(),
             failed: false,
             ups: BTreeMap::new(),
