@@ -26,7 +26,10 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     if let Some(failures) = &outcome.failures {
         entry.failures.clone_from(failures);
     }
-    entry.looked_at = outcome.looked_at;
+    // A look that found work and left it undone explains nothing of what was heard before it.
+    if outcome.failures.is_some() || outcome.plan.steps.is_empty() {
+        entry.looked_at = outcome.looked_at;
+    }
     entry.ups = outcome.ups();
     let interfaces = interfaces(entry, outcome);
     entry.states = interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
