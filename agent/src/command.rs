@@ -1,4 +1,4 @@
-//! The subcommands of the agent's program: what an operator does while no agent runs.
+//! The subcommands of the agent's program: what an operator does beside it, or while it does not run.
 
 mod purge;
 mod recover;
@@ -17,6 +17,7 @@ use clap::{
 
 use crate::{
     config::{Config, Endpoint, PodSource, absolute},
+    health::Health,
     kernel::{LinuxKernel, NetnsDir},
     panel::{LookError, NoSuchTopology},
     pods::{NamedPods, Pods},
@@ -45,7 +46,7 @@ pub enum Arguments {
     Command(Command),
 }
 
-/// What an operator does while no agent runs.
+/// What an operator does beside the agent, or while it does not run.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Adopts what is in the kernel where the state cannot be read, or is new while panels exist.
@@ -58,6 +59,8 @@ pub enum Command {
     /// Without --yes it only shows what it would remove. It exits with 0 when all is gone, with 1 and the reasons where
     /// something is left.
     Purge(purge::Purge),
+    /// Asks the agent of this node how it is. Exits with 0 if well, with 1 if not.
+    Health(Health),
 }
 
 /// Where the agent of this node has its things: give what the agent is given.
@@ -131,6 +134,7 @@ impl Command {
         let done = match self {
             Self::Recover(recover) => recover.run(&mut out).map(|()| true),
             Self::Purge(purge) => purge.run(&mut out),
+            Self::Health(health) => return health.run(),
         };
         let done = done.and_then(|done| Ok(out.flush().map(|()| done)?));
         match done {

@@ -6,6 +6,7 @@ pub mod api;
 pub mod command;
 pub mod config;
 pub mod domain;
+pub mod health;
 pub mod kernel;
 pub mod panel;
 pub mod pods;
