@@ -10,6 +10,7 @@ pub mod health;
 pub mod kernel;
 pub mod panel;
 pub mod pods;
+pub mod power;
 pub mod run;
 pub mod store;
 

@@ -11,6 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use podwire_agent::{
     command::Arguments,
     config::{Config, LogFormat},
+    power,
     run::run,
 };
 use tokio::{
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
     };
     log(config.log_format, &config.log_level);
     raise_descriptor_limit();
+    // Before the first thread: each has capabilities of its own, those of the thread that started it.
+    if let Err(error) = power::keep_needed(&config) {
+        return failed(&error);
+    }
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
