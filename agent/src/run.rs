@@ -1,9 +1,14 @@
 //! The agent as a whole: sockets, engine, services, and how they end.
 
+mod alone;
 mod listener;
 mod unix_socket;
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::PathBuf,
+    time::Duration,
+};
 
 use tokio::{
     task::{JoinError, JoinHandle, JoinSet},
@@ -19,6 +24,7 @@ use crate::{
 use self::{listener::Listener, unix_socket::Held};
 
 pub use self::{
+    alone::{Alone, AloneError},
     listener::ListenError,
     unix_socket::{SocketClaim, SocketError},
 };
@@ -52,6 +58,9 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
+    /// Another agent is there.
+    #[error(transparent)]
+    Alone(#[from] AloneError),
     /// The engine does not start.
     #[error("the engine does not start")]
     Engine(#[source] Box<ChangeError>),
@@ -90,6 +99,7 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
         let listener = Listener::bind(endpoint).await;
         listeners.push(listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?);
     }
+    let alone = Alone::hold(&config.state_dir, &config.netns_dir)?;
     let endpoints: Vec<Endpoint> = listeners.iter().map(Listener::endpoint).collect();
     let engine = Engine::start(config.engine()).await.map_err(|error| RunError::Engine(Box::new(error)))?;
     let (leave, leaving) = leaving();
@@ -103,7 +113,7 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     for endpoint in &endpoints {
         tracing::info!(%endpoint, "listening");
     }
-    let agent = Agent { engine, health: api.health, servers, leaving, drain: config.drain_timeout() };
+    let agent = Agent { engine, health: api.health, servers, leaving, drain: config.drain_timeout(), _alone: alone };
     Ok(Running { endpoints, leave, task: tokio::spawn(agent.live()) })
 }
 
@@ -135,6 +145,7 @@ struct Agent {
     servers: JoinSet<Result<Option<Held>, RunError>>,
     leaving: Leaving,
     drain: Duration,
+    _alone: Alone,
 }
 
 impl Agent {

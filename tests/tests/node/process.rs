@@ -34,7 +34,7 @@ fn the_socket_belongs_to_its_owner_alone() {
         assert!(socket.file_type().is_socket());
         assert_eq!(socket.permissions().mode() & 0o777, 0o600);
         let other = lab.agent().listen("unix:///run/else/where/agent.sock");
-        let _other = other.with("--state-dir", "/run/else/state").start().await;
+        let _other = other.with("--state-dir", "/run/else/state").with("--netns-dir", "/run/else/netns").start().await;
         assert_eq!(fs::metadata("/run/else/where/agent.sock").unwrap().permissions().mode() & 0o777, 0o600);
     });
 }
