@@ -6,18 +6,19 @@ mod unix_socket;
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use tokio::{
-    task::{JoinError, JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet, spawn_blocking},
     time,
 };
 
 use crate::{
     api::{Api, CallLayer, Health, Leave, Leaving, leaving},
     config::{Config, ConfigError, Endpoint},
+    kernel::{NetnsDir, Reach, ReachError},
     panel::{ChangeError, Engine},
 };
 
@@ -61,6 +62,9 @@ pub enum RunError {
     /// Another agent is there.
     #[error(transparent)]
     Alone(#[from] AloneError),
+    /// The node does not see what the agent mounts.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// The engine does not start.
     #[error("the engine does not start")]
     Engine(#[source] Box<ChangeError>),
@@ -100,6 +104,7 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
         listeners.push(listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?);
     }
     let alone = Alone::hold(&config.state_dir, &config.netns_dir)?;
+    prove_reach(&config.netns_dir).await?;
     let endpoints: Vec<Endpoint> = listeners.iter().map(Listener::endpoint).collect();
     let engine = Engine::start(config.engine()).await.map_err(|error| RunError::Engine(Box::new(error)))?;
     let (leave, leaving) = leaving();
@@ -115,6 +120,20 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     }
     let agent = Agent { engine, health: api.health, servers, leaving, drain: config.drain_timeout(), _alone: alone };
     Ok(Running { endpoints, leave, task: tokio::spawn(agent.live()) })
+}
+
+/// Makes sure that the node sees what is mounted in the netns directory, and the agent what the node mounts.
+async fn prove_reach(netns_dir: &Path) -> Result<(), RunError> {
+    let dir = NetnsDir::new(netns_dir);
+    match spawn_blocking(move || dir.prove_reach()).await.map_err(RunError::Task)?? {
+        Reach::SameMounts => {}
+        Reach::Seen => tracing::info!(dir = %netns_dir.display(), "the node sees what is mounted there"),
+        Reach::Shared => tracing::warn!(
+            dir = %netns_dir.display(),
+            "its mount is shared, but whether with the node cannot be seen: `hostPID: true` would show it"
+        ),
+    }
+    Ok(())
 }
 
 impl Running {
