@@ -7,11 +7,13 @@
 
 pub mod binaries;
 pub mod condition;
+pub mod daemonset;
 pub mod echo;
 pub mod elements;
 pub mod kernel;
 pub mod lab;
 pub mod loopback;
+pub mod manifest;
 pub mod netns;
 pub mod private;
 pub mod random;

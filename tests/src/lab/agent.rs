@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::{self, File},
     future::Future,
     path::PathBuf,
@@ -37,6 +38,8 @@ pub struct AgentBuilder {
     address: String,
     settings: BTreeMap<&'static str, String>,
     args: Vec<String>,
+    within: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl AgentBuilder {
@@ -47,7 +50,14 @@ impl AgentBuilder {
             ("--state-dir", lab.directory().join("state").display().to_string()),
             ("--node-name", "lab".to_owned()),
         ];
-        Self { lab: lab.clone(), address: SOCKET.to_owned(), settings: settings.into(), args: Vec::new() }
+        Self {
+            lab: lab.clone(),
+            address: SOCKET.to_owned(),
+            settings: settings.into(),
+            args: Vec::new(),
+            within: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// Adds a flag or its value.
@@ -84,6 +94,18 @@ impl AgentBuilder {
         command.output().unwrap_or_else(|error| panic!("run podwire-agent: {error}"))
     }
 
+    /// Runs it by a program that execs what follows its own arguments, as `setpriv` and `unshare` do.
+    pub fn within<S: Into<String>>(mut self, program: impl IntoIterator<Item = S>) -> Self {
+        self.within.extend(program.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
     /// Starts the process, ready or not.
     ///
     /// # Panics
@@ -91,8 +113,12 @@ impl AgentBuilder {
     /// The binary cannot be run.
     pub fn spawn(self) -> Agent {
         let log = self.lab.directory().join(format!("agent-{}.log", self.lab.number()));
-        let mut command = Command::new(self.lab.binary("podwire-agent"));
+        let mut words: Vec<OsString> = self.within.iter().map(OsString::from).collect();
+        words.push(self.lab.binary("podwire-agent").into());
+        let mut command = Command::new(&words[0]);
         command
+            .args(&words[1..])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["--listen", &self.address])
             .args(self.settings.iter().flat_map(|(flag, value)| [*flag, value]))
             .args(&self.args);
