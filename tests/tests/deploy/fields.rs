@@ -1,6 +1,6 @@
 //! The DaemonSet as it is written: what a cluster would do with it, held against the program.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
 
 use podwire_tests::{
     condition::eventually,
@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::private;
 
-/// Settings in the manifests that the program learns later. The test below fails when it has: take them out then.
-const TO_COME: [&str; 1] = ["PODWIRE_CRI_SOCKET"];
+/// Settings and commands in the manifests that the programs learn later. The tests fail when they have: take them out then.
+const TO_COME: [&str; 3] = ["PODWIRE_CRI_SOCKET", "/usr/bin/podwire-cni install", "/usr/bin/podwire wait"];
 
 fn daemonset() -> Vec<Value> {
     manifest::file("kustomize/base/daemonset.yaml").unwrap()
@@ -74,16 +74,53 @@ fn the_pod_is_one_of_the_nodes_own_parts_and_has_no_rights_in_the_cluster() {
     assert_eq!(namespace[0]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "privileged");
 }
 
+/// The names of all variables that the manifests set, those of overlays and of the chart included.
+fn settings() -> BTreeSet<String> {
+    let folder = manifest::folder();
+    let overlays = ["containerd", "k3s", "crio"].map(|name| format!("kustomize/overlays/{name}/runtime.yaml"));
+    let others = ["kustomize/base/daemonset.yaml", "helm/podwire/templates/daemonset.yaml"].map(str::to_owned);
+    let text = |path: &String| fs::read_to_string(folder.join(path)).unwrap();
+    let texts: Vec<String> = overlays.iter().chain(&others).map(text).collect();
+    let names =
+        texts.iter().flat_map(|text| text.lines().filter_map(|line| line.trim().strip_prefix("- name: PODWIRE_")));
+    names.map(|name| format!("PODWIRE_{name}")).collect()
+}
+
 #[test]
-fn every_setting_in_the_manifest_is_one_of_the_program() {
+fn every_setting_in_the_manifests_is_one_of_the_program() {
     private(async |lab| {
         let help = help(lab, &[]);
-        for (name, _) in agent().environment {
-            assert!(help.contains(&format!("[env: {name}=")), "{name} is not in: {help}");
+        let settings = settings();
+        assert!(settings.len() >= 6, "{settings:?}");
+        for name in settings {
+            let known = help.contains(&format!("[env: {name}="));
+            assert_eq!(known, !TO_COME.contains(&name.as_str()), "{name}: {help}");
         }
-        for name in TO_COME {
-            assert!(!help.contains(name), "it is there: take {name} out of TO_COME");
+    });
+}
+
+/// Whether a program of ours takes the arguments of a command. An unknown one is refused before --help is seen.
+fn takes(lab: &Lab, command: &[String]) -> bool {
+    let program = lab.binary(Path::new(&command[0]).file_name().unwrap().to_str().unwrap());
+    let taken = || Command::new(&program).args(&command[1..]).arg("--help").output().unwrap().status.success();
+    program.is_file() && taken()
+}
+
+#[test]
+fn every_other_command_in_the_manifests_is_one_of_our_programs() {
+    private(async |lab| {
+        let installer = manifest::file("kustomize/components/cni/installer.yaml").unwrap();
+        let mut commands = vec![Container::read(&installer, "cni-installer", "node-1").unwrap().command];
+        for pod in manifest::file("lesson/pods.yaml").unwrap() {
+            let command = pod["spec"]["initContainers"][0]["command"].as_array().unwrap().clone();
+            commands.push(command.iter().map(|word| word.as_str().unwrap().to_owned()).collect());
         }
+        for command in commands {
+            let to_come = TO_COME.contains(&command[..2].join(" ").as_str());
+            assert_eq!(takes(lab, &command), !to_come, "{command:?}");
+        }
+        assert!(takes(lab, &["/usr/bin/podwire", "show"].map(str::to_owned)));
+        assert!(!takes(lab, &["/usr/bin/podwire", "show", "--no-such-flag"].map(str::to_owned)));
     });
 }
 
