@@ -16,12 +16,12 @@ use clap::{
 };
 
 use crate::{
-    config::{Config, Endpoint, PodSource, absolute},
+    config::{Config, PodSource, absolute},
     health::Health,
     kernel::{LinuxKernel, NetnsDir},
     panel::{LookError, NoSuchTopology},
     pods::{NamedPods, Pods},
-    run::{SocketClaim, SocketError},
+    run::{Alone, AloneError},
     store::StoreError,
 };
 
@@ -66,11 +66,6 @@ pub enum Command {
 /// Where the agent of this node has its things: give what the agent is given.
 #[derive(Debug, Clone, Args)]
 struct Place {
-    /// Where the agent listens, repeatable: its lock there says whether one runs.
-    #[arg(long, value_name = "ADDRESS", env = "PODWIRE_LISTEN", value_delimiter = ',')]
-    #[arg(default_value = "unix:///run/podwire/agent.sock")]
-    listen: Vec<Endpoint>,
-
     /// How pods are found.
     #[arg(long, value_name = "SOURCE", env = "PODWIRE_PODS", value_enum, default_value_t = PodSource::Netns)]
     pods: PodSource,
@@ -88,8 +83,8 @@ struct Place {
 /// Why a subcommand did not do its work.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
-    #[error("an agent may run: stop it first")]
-    Agent(#[source] SocketError),
+    #[error("an agent runs: stop it first")]
+    Agent(#[from] AloneError),
     #[error(transparent)]
     Look(#[from] LookError),
     #[error(transparent)]
@@ -163,15 +158,9 @@ impl Place {
         }
     }
 
-    /// Keeps agents from starting until it is dropped.
-    fn claim(&self) -> Result<Vec<SocketClaim>, CommandError> {
-        let mut claims = Vec::new();
-        for endpoint in &self.listen {
-            if let Endpoint::Unix(path) = endpoint {
-                claims.extend(SocketClaim::take(path).map_err(CommandError::Agent)?);
-            }
-        }
-        Ok(claims)
+    /// Keeps agents from starting until it is dropped. Where there is no such directory there never was one.
+    fn claim(&self) -> Result<Option<Alone>, AloneError> {
+        self.netns_dir.is_dir().then(|| Alone::hold(&self.netns_dir)).transpose()
     }
 }
 

@@ -27,7 +27,7 @@ use self::{listener::Listener, unix_socket::Held};
 pub use self::{
     alone::{Alone, AloneError},
     listener::ListenError,
-    unix_socket::{SocketClaim, SocketError},
+    unix_socket::SocketError,
 };
 
 /// How long calls have for their last answer once the engine takes no more changes.
@@ -103,7 +103,7 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
         let listener = Listener::bind(endpoint).await;
         listeners.push(listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?);
     }
-    let alone = Alone::hold(&config.state_dir, &config.netns_dir)?;
+    let alone = Alone::hold(&config.netns_dir)?;
     prove_reach(&config.netns_dir).await?;
     let endpoints: Vec<Endpoint> = listeners.iter().map(Listener::endpoint).collect();
     let engine = Engine::start(config.engine()).await.map_err(|error| RunError::Engine(Box::new(error)))?;

@@ -1,4 +1,4 @@
-//! One agent for a state directory and for a netns directory, whatever it listens on.
+//! One agent for a netns directory, whatever it listens on. The store sees to its own directory.
 
 use std::{
     fs::File,
@@ -7,8 +7,7 @@ use std::{
 };
 
 use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, Flock, FlockArg, fcntl},
+    fcntl::{FcntlArg, fcntl},
     libc,
 };
 
@@ -38,31 +37,18 @@ pub enum AloneError {
     },
 }
 
-/// The directories of an agent, locked for as long as this lives.
+/// The netns directory of an agent, locked for as long as this lives.
 #[derive(Debug)]
-pub struct Alone {
-    _state: Flock<File>,
-    _netns: File,
-}
+pub struct Alone(#[expect(dead_code, reason = "it is held for its lock")] File);
 
 impl Alone {
-    /// Locks the two directories, which exist. No file is left behind, and the kernel unlocks after a crash.
+    /// Locks the directory, which exists. No file is left behind, and the kernel unlocks after a crash.
     ///
     /// # Errors
     ///
-    /// Another agent has one of them, or the system refuses.
-    pub fn hold(state: &Path, netns: &Path) -> Result<Self, AloneError> {
-        Ok(Self { _state: lock_state(state)?, _netns: lock_netns(netns)? })
-    }
-}
-
-fn lock_state(path: &Path) -> Result<Flock<File>, AloneError> {
-    let setting = "--state-dir";
-    let refused = |source| AloneError::System { setting, path: path.to_owned(), source };
-    match Flock::lock(File::open(path).map_err(refused)?, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err((_, Errno::EWOULDBLOCK)) => Err(AloneError::Taken { setting, path: path.to_owned() }),
-        Err((_, errno)) => Err(refused(errno.into())),
+    /// Another agent has it, or the system refuses.
+    pub fn hold(netns: &Path) -> Result<Self, AloneError> {
+        lock(netns).map(Self)
     }
 }
 
@@ -70,7 +56,7 @@ fn lock_state(path: &Path) -> Result<Flock<File>, AloneError> {
 /// which would be a pod to everybody who lists it. A directory cannot be opened for writing, so the lock is a shared one,
 /// and whether there is another is asked by looking for what an exclusive one would meet. Two that start at the same moment
 /// may both leave; never do both stay.
-fn lock_netns(path: &Path) -> Result<File, AloneError> {
+fn lock(path: &Path) -> Result<File, AloneError> {
     let setting = "--netns-dir";
     let refused = |source: io::Error| AloneError::System { setting, path: path.to_owned(), source };
     let dir = File::open(path).map_err(refused)?;
@@ -98,30 +84,27 @@ fn whole(kind: i32) -> libc::flock {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
+    use nix::fcntl::{Flock, FlockArg};
+
     use super::*;
 
-    fn told(result: Result<Alone, AloneError>) -> String {
-        result.unwrap_err().to_string()
-    }
-
     #[test]
-    fn each_of_the_two_directories_has_one_agent() {
-        let [a, b, c, d] = [(); 4].map(|()| tempfile::tempdir().unwrap());
-        let first = Alone::hold(a.path(), b.path()).unwrap();
-        assert!(told(Alone::hold(a.path(), c.path())).contains("--state-dir"));
-        assert!(told(Alone::hold(c.path(), b.path())).contains("--netns-dir"));
-        let second = Alone::hold(c.path(), d.path()).unwrap();
+    fn a_directory_has_one_agent() {
+        let [a, b] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let first = Alone::hold(a.path()).unwrap();
+        assert!(Alone::hold(a.path()).unwrap_err().to_string().contains("--netns-dir"));
+        let second = Alone::hold(b.path()).unwrap();
         drop((first, second));
-        Alone::hold(a.path(), d.path()).unwrap();
-        for dir in [a, b, c, d] {
+        Alone::hold(a.path()).unwrap();
+        for dir in [a, b] {
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
         }
     }
 
     #[test]
     fn whoever_makes_named_namespaces_by_ip_is_not_in_the_way() {
-        let [state, netns] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let netns = tempfile::tempdir().unwrap();
         let _ip = Flock::lock(File::open(netns.path()).unwrap(), FlockArg::LockExclusiveNonblock).unwrap();
-        let _agent = Alone::hold(state.path(), netns.path()).unwrap();
+        let _agent = Alone::hold(netns.path()).unwrap();
     }
 }

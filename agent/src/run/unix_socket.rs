@@ -73,33 +73,6 @@ impl Drop for Held {
     }
 }
 
-/// The lock beside a socket, held without listening: no agent starts there meanwhile.
-#[derive(Debug)]
-pub struct SocketClaim {
-    path: PathBuf,
-    lock: Flock<File>,
-}
-
-impl SocketClaim {
-    /// Takes the lock of a socket at a path. `None`: the directory is not there, so no agent has ever listened in it.
-    ///
-    /// # Errors
-    ///
-    /// An agent listens there, or the system refuses.
-    pub fn take(path: &Path) -> Result<Option<Self>, SocketError> {
-        if path.parent().is_some_and(|parent| !parent.is_dir()) {
-            return Ok(None);
-        }
-        Ok(Some(Self { path: path.to_owned(), lock: lock(&lock_path(path))? }))
-    }
-}
-
-impl Drop for SocketClaim {
-    fn drop(&mut self) {
-        remove_lock(&self.lock, &self.path);
-    }
-}
-
 /// Listens at a path, with a socket of mode 0600. What a killed agent left is taken over.
 ///
 /// # Errors

@@ -86,11 +86,7 @@ impl AgentBuilder {
     pub fn run(&self, subcommand: &str, args: &[&str]) -> Output {
         let mut command = Command::new(self.lab.binary("podwire-agent"));
         let shared = self.settings.iter().filter(|(flag, _)| **flag != "--node-name");
-        command
-            .args([subcommand, "--listen", &self.address])
-            .args(shared.flat_map(|(flag, value)| [*flag, value]))
-            .args(args)
-            .stdin(Stdio::null());
+        command.arg(subcommand).args(shared.flat_map(|(flag, value)| [*flag, value])).args(args).stdin(Stdio::null());
         command.output().unwrap_or_else(|error| panic!("run podwire-agent: {error}"))
     }
 

@@ -10,7 +10,8 @@ fn a_second_agent_with_the_same_directories_says_so_and_leaves() {
         let mut first = lab.agent().start().await;
         let second = || lab.agent().listen("tcp://127.0.0.1:7411").arg("--insecure-plaintext-tcp");
         let (state, netns) = ("/run/lab/other-state", "/run/lab/other-netns");
-        let log = must_stop(second().with("--netns-dir", netns).spawn(), &["another agent", "--state-dir"]).await;
+        let log =
+            must_stop(second().with("--netns-dir", netns).spawn(), &["in use by another process", "--state-dir"]).await;
         assert!(log.contains("/run/lab/state"), "{log}");
         let log = must_stop(second().with("--state-dir", state).spawn(), &["another agent", "--netns-dir"]).await;
         assert!(log.contains("/run/netns"), "{log}");

@@ -217,7 +217,7 @@ fn recover_shows_what_it_would_adopt_and_touches_nothing() {
         let mut agent = with_device(lab).await;
         let mut here = lab.agent();
         let nothing = said(&here.run("recover", &[]), 1);
-        assert!(nothing.contains("/run/podwire/agent.sock.lock"), "an agent runs: {nothing}");
+        assert!(nothing.contains("another agent works with /run/netns"), "an agent runs: {nothing}");
         everything(lab, &agent).await;
         agent.kill();
         lose_state(lab);
