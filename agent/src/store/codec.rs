@@ -53,3 +53,6 @@ fn whole(key: &TopologyKey, intent: &Intent) -> Result<(), String> {
 pub(super) fn since_epoch<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     (*at).max(UNIX_EPOCH).serialize(serializer)
 }
+
+#[cfg(test)]
+mod tests;
