@@ -157,3 +157,6 @@ impl Drop for DiskStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

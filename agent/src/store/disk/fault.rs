@@ -68,9 +68,11 @@ fn again(error: &io::Error) -> io::Error {
 /// Where the file system of a path is mounted: the highest directory above it that is on the same device.
 fn mount_point(path: &Path) -> PathBuf {
     let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    // Without symbolic links: their names are on another file system than what they lead to.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let own = path.parent().and_then(device);
     let same = path.ancestors().skip(1).take_while(|above| device(above) == own);
-    same.last().unwrap_or(path).to_path_buf()
+    same.last().unwrap_or(&path).to_path_buf()
 }
 
 /// Runs what may panic on damaged pages.

@@ -20,6 +20,9 @@ use super::{
 /// Bytes that redb may cache: a store of 1,000 topologies is read once and then written.
 const CACHE: usize = 4 << 20;
 
+/// Bytes of the stack of the thread that reads a file for the first time.
+const STACK: usize = 8 << 20;
+
 /// How all stores are opened.
 pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -32,9 +35,13 @@ pub(super) fn builder() -> Builder {
 pub(super) fn open(path: &Path, upgrades: &'static [Upgrade]) -> Result<(Database, Option<String>), OpenError> {
     let unreadable = |reason: String| OpenError::Unreadable { path: path.to_path_buf(), reason };
     let file = plain(path).map_err(unreadable)?;
-    // On a thread of its own: what a damaged page can do to a stack ends with it.
-    let tried = thread::scope(|scope| scope.spawn(|| caught(|| check(&file, upgrades))).join());
-    match tried.unwrap_or_else(|_| Err(Fault::Damage("its check died".to_owned()))) {
+    // On a thread of its own, whose stack is larger than that of the agent's threads: pages are read by recursion.
+    let tried = thread::scope(|scope| {
+        let check = || caught(|| check(&file, upgrades));
+        let checking = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, check).map_err(Fault::Io)?;
+        checking.join().unwrap_or_else(|_| Err(Fault::Damage("its check died".to_owned())))
+    });
+    match tried {
         Ok(()) => {}
         Err(Fault::InUse) => return Err(OpenError::InUse { path: path.to_path_buf() }),
         Err(Fault::Io(error)) => return Err(unreadable(error.to_string())),

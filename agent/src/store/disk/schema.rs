@@ -1,5 +1,7 @@
 //! What is in the file: its tables, and how an older one is brought up to date.
 
+use std::collections::BTreeMap;
+
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use serde_json::Value;
 
@@ -145,16 +147,22 @@ pub(super) fn read(database: &Database, slot: &Slot) -> Result<Option<Vec<u8>>, 
     Ok(table.get(key)?.map(|found| found.value().to_vec()))
 }
 
-/// Writes changes in order, in one commit.
-pub(super) fn write<'a>(database: &Database, changes: impl IntoIterator<Item = &'a Change>) -> Result<(), Fault> {
+/// What slots hold.
+pub(super) type Slots = BTreeMap<Slot, Option<Vec<u8>>>;
+
+/// Writes changes in order, in one commit. Before it is tried, `former` is told what the slots held.
+pub(super) fn write(database: &Database, changes: &[Change], former: &mut Slots) -> Result<(), Fault> {
     let transaction = begin_write(database)?;
+    let mut held = Slots::new();
     for Change { slot, value } in changes {
         let (table, key) = slot.place();
         let mut table = transaction.open_table(table)?;
-        match value {
-            Some(bytes) => drop(table.insert(key, bytes.as_slice())?),
-            None => drop(table.remove(key)?),
-        }
+        let before = match value {
+            Some(bytes) => table.insert(key, bytes.as_slice())?,
+            None => table.remove(key)?,
+        };
+        held.entry(slot.clone()).or_insert_with(|| before.map(|bytes| bytes.value().to_vec()));
     }
+    *former = held;
     Ok(transaction.commit()?)
 }

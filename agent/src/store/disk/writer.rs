@@ -1,7 +1,6 @@
 //! The thread that writes. All changes that wait when it looks go into one commit.
 
 use std::{
-    collections::BTreeMap,
     mem,
     path::PathBuf,
     sync::mpsc::{Receiver, SyncSender},
@@ -18,7 +17,7 @@ use super::{
     OpenError,
     fault::{Fault, caught},
     file,
-    schema::{self, Slot},
+    schema::{self, Slot, Slots},
 };
 
 /// Most changes of one commit: so nobody waits for the work of more than a few hundred others.
@@ -50,12 +49,12 @@ pub(super) struct Writer {
     database: Option<Database>,
     /// What slots held before a commit of which nobody knows whether it is on the disk. Its callers were told that it is
     /// not, so this goes back before anything else is written.
-    owed: BTreeMap<Slot, Option<Vec<u8>>>,
+    owed: Slots,
 }
 
 impl Writer {
     pub(super) fn new(path: PathBuf, database: Database) -> Self {
-        Self { path, database: Some(database), owed: BTreeMap::new() }
+        Self { path, database: Some(database), owed: Slots::new() }
     }
 
     /// Works until nobody can ask any more, and closes the store.
@@ -82,7 +81,7 @@ impl Writer {
         }
         // The last chance to keep what callers were told. Without it the next open finds what the disk has.
         let _ = self.settle();
-        let _ = self.close();
+        self.close();
     }
 
     fn commit(&mut self, changes: &[Change], replies: Vec<Reply<()>>) {
@@ -94,16 +93,8 @@ impl Writer {
 
     fn write(&mut self, changes: &[Change]) -> Result<(), Fault> {
         self.settle()?;
-        let mut former = BTreeMap::new();
-        for Change { slot, .. } in changes {
-            if !former.contains_key(slot) {
-                former.insert(slot.clone(), self.with(|database| schema::read(database, slot))?);
-            }
-        }
-        let failed = match self.with(|database| schema::write(database, changes)) {
-            Ok(()) => return Ok(()),
-            Err(fault) => fault,
-        };
+        let mut former = Slots::new();
+        let Err(failed) = self.with(|database| schema::write(database, changes, &mut former)) else { return Ok(()) };
         self.owed = former;
         // Whether it succeeds or not: the change was refused.
         let _ = self.settle();
@@ -119,7 +110,7 @@ impl Writer {
             }
         }
         if !differ.is_empty() {
-            self.with(|database| schema::write(database, &differ))?;
+            self.with(|database| schema::write(database, &differ, &mut Slots::new()))?;
         }
         self.owed.clear();
         Ok(())
@@ -138,7 +129,7 @@ impl Writer {
         };
         let result = caught(|| work(database));
         if result.is_err() {
-            self.close()?;
+            self.close();
         }
         result
     }
@@ -152,11 +143,12 @@ impl Writer {
         })
     }
 
-    fn close(&mut self) -> Result<(), Fault> {
+    /// What goes wrong here was said before, or is found at the next open.
+    fn close(&mut self) {
         let database = self.database.take();
-        caught(|| {
+        let _ = caught(|| {
             drop(database);
             Ok(())
-        })
+        });
     }
 }
