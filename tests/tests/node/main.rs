@@ -11,6 +11,7 @@ mod churn;
 mod client;
 mod command;
 mod devices;
+mod disk;
 mod faults;
 mod generations;
 mod grpcurl;
