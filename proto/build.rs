@@ -2,9 +2,10 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "podwire/v1/attachment.proto",
     "podwire/v1/bridge.proto",
+    "podwire/v1/capture.proto",
     "podwire/v1/interface.proto",
     "podwire/v1/link.proto",
     "podwire/v1/netns.proto",

@@ -3,6 +3,7 @@
 mod attachments;
 mod bridges;
 mod call;
+mod capture;
 mod deadline;
 mod health;
 mod leaving;
@@ -20,9 +21,9 @@ mod watch;
 
 use podwire_proto::v1::{
     FILE_DESCRIPTOR_SET, attachment_service_server::AttachmentServiceServer,
-    bridge_service_server::BridgeServiceServer, link_service_server::LinkServiceServer,
-    netns_service_server::NetnsServiceServer, node_service_server::NodeServiceServer,
-    topology_service_server::TopologyServiceServer,
+    bridge_service_server::BridgeServiceServer, capture_service_server::CaptureServiceServer,
+    link_service_server::LinkServiceServer, netns_service_server::NetnsServiceServer,
+    node_service_server::NodeServiceServer, topology_service_server::TopologyServiceServer,
 };
 use tonic::service::Routes;
 use tonic_reflection::server::Builder;
@@ -52,6 +53,7 @@ impl Api {
         max_topologies: usize,
         leaving: Leaving,
     ) -> Result<Self, tonic_reflection::server::Error> {
+        let captures = capture::Captures { engine: engine.clone(), leaving: leaving.clone() };
         let topologies = topologies::Topologies { engine: engine.clone(), leaving };
         let node = node::Nodes { engine: engine.clone(), max_topologies };
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -64,6 +66,7 @@ impl Api {
             )
             .add_service(NodeServiceServer::new(node).max_decoding_message_size(most))
             .add_service(NetnsServiceServer::new(netns::NamedNetnses(engine.clone())).max_decoding_message_size(most))
+            .add_service(CaptureServiceServer::new(captures).max_decoding_message_size(most))
             .add_service(health)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);

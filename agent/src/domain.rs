@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod assign;
+pub mod bpf;
 pub mod check;
 pub mod desired;
 pub mod device;

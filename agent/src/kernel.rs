@@ -1,5 +1,6 @@
 //! The only room that talks to the kernel: netlink, namespaces, mounts, sysctls. Blocking and small.
 
+mod capture;
 mod clock;
 mod ear;
 mod error;
@@ -9,6 +10,7 @@ mod link;
 mod named;
 mod netns;
 mod observe;
+mod packet;
 mod probe;
 mod reach;
 mod retire;
@@ -30,10 +32,12 @@ use crate::domain::{
     step::Step,
 };
 
+pub use capture::{Chunk, End, Extent, Port, Recording, Side, Stamps, sight};
 pub use clock::{boot_id, boottime, release};
 pub use ear::{Ear, Heard, Moment, News, Place};
 pub use error::KernelError;
 pub use netns::{Netns, NetnsDir, NetnsError};
+pub use packet::{Devices, PacketSocket, Sight};
 pub use probe::{Capability, probe};
 pub use reach::{Reach, ReachError};
 pub use retire::RETIRED_PREFIX;

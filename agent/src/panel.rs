@@ -2,6 +2,7 @@
 
 mod admission;
 mod background;
+mod capture;
 mod converge;
 mod engine;
 pub mod error;
@@ -23,6 +24,7 @@ pub use crate::{
     kernel::{Capability, KernelError},
     pods::Pod,
 };
+pub use capture::{Capture, CaptureRequest, CaptureTarget};
 pub use engine::Engine;
 pub use error::ChangeError;
 pub use events::{Event, EventKind, Events, ResumeError, ResumeToken};

@@ -1,6 +1,8 @@
 //! Limits that are enforced at the edge and told by `GetNode`, or documented with their field. Those of a whole
 //! topology are the domain's.
 
+use std::time::Duration;
+
 /// Bytes of one request message.
 pub(crate) const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Static addresses of one interface.
@@ -15,3 +17,7 @@ pub(crate) const RANGES_PER_SUBNET: usize = 256;
 pub(crate) const EXCLUSIONS_PER_SUBNET: usize = 1024;
 /// Renewals of one `RenewLeases`.
 pub(crate) const RENEWALS: usize = 10_000;
+/// Bytes kept of a captured frame: what tcpdump keeps (`MAXIMUM_SNAPLEN` of libpcap).
+pub(crate) const SNAP_LENGTH: u32 = 262_144;
+/// How long a capture may be asked to last; one without a duration lasts until its caller goes.
+pub(crate) const LONGEST_CAPTURE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,6 +1,7 @@
 //! Wire to domain, once, with every violation at once.
 
 mod address;
+mod capture;
 mod element;
 mod findings;
 mod interface;
@@ -14,6 +15,7 @@ mod topology;
 #[cfg(test)]
 mod tests;
 
+pub(super) use capture::capture;
 pub(super) use single::{
     Members, attach, create_bridge, create_link, delete_bridge, delete_link, detach, get_attachment, get_bridge,
     get_link, list_attachments, list_bridges, list_links, netns, pods, update_attachment, update_link,

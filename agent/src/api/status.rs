@@ -98,6 +98,8 @@ fn verdict(error: &ChangeError) -> Verdict {
         ChangeError::PodRefused { interface, reason, .. } | ChangeError::InTheWay { interface, reason, .. } => {
             refuse(reason, &interface.to_string())
         }
+        ChangeError::NotPlugged { what, .. } => refuse("NOT_PLUGGED", what),
+        ChangeError::Ended { what, .. } => say(Code::Aborted, "GONE", resource("call", what, error)),
         ChangeError::NotAllowed { field, what, .. } => {
             say(Code::PermissionDenied, "NOT_ALLOWED", resource(field, what, error))
         }

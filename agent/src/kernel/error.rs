@@ -133,6 +133,16 @@ impl KernelError {
         )
     }
 
+    /// A filter that the kernel does not take.
+    pub fn is_bad_filter(&self) -> bool {
+        matches!(self, Self::Call { operation: "filter", errno: Errno::EINVAL, .. })
+    }
+
+    /// The kernel has no sockets of this kind.
+    pub fn is_no_such_socket(&self) -> bool {
+        matches!(self, Self::Call { operation: "open", errno: Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT, .. })
+    }
+
     pub(crate) fn call(operation: &'static str, object: impl Into<String>, errno: Errno) -> Self {
         Self::Call { operation, object: object.into(), errno }
     }

@@ -30,6 +30,7 @@ use crate::{
 };
 
 use super::{
+    capture::Captures,
     error::ChangeError,
     events::Events,
     healer::Healer,
@@ -69,6 +70,7 @@ pub(super) struct Inner {
     pub(super) retired: Notify,
     /// A lease may end earlier than was thought.
     pub(super) leases: Notify,
+    pub(super) captures: Captures,
 }
 
 impl Engine {

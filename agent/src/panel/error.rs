@@ -129,6 +129,22 @@ pub enum ChangeError {
         /// What it is.
         message: String,
     },
+    /// Its interfaces are not there yet.
+    #[error("{what} is not plugged yet: {message}")]
+    NotPlugged {
+        /// What was asked for.
+        what: String,
+        /// What is seen instead, and what to do.
+        message: String,
+    },
+    /// What a call follows went away under it.
+    #[error("the {what} ended: {why}")]
+    Ended {
+        /// What was followed.
+        what: String,
+        /// What became of it.
+        why: String,
+    },
     /// The configuration of the agent does not allow it.
     #[error("{field}: {what} is not allowed on this node: {remedy}")]
     NotAllowed {

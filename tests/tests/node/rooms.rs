@@ -19,7 +19,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
 const TRADES: [(&[&str], &[&str]); 5] = [
     (&["podwire_proto", "prost", "prost_types", "tonic", "tonic_types", "tonic_health", "tonic_reflection"], &["api"]),
     (&["rtnetlink", "netlink_packet_core", "netlink_packet_route", "netlink_sys", "netlink_proto"], &["kernel"]),
-    (&["nix", "netns_rs"], &["kernel", "pods"]),
+    (&["nix", "netns_rs", "socket2"], &["kernel", "pods"]),
     // Capabilities are dropped once, before any room is entered.
     (&["rustix"], &[]),
     (&["tokio", "inotify", "futures_util", "tower"], &["kernel", "pods", "store", "panel", "api"]),

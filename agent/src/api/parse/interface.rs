@@ -66,7 +66,7 @@ pub(super) fn mtu(found: &mut Findings, at: Place<'_>, bytes: u32) -> Option<Opt
     }
 }
 
-fn owner(found: &mut Findings, at: Place<'_>, message: Option<Owner>) -> Option<PodOwner> {
+pub(super) fn owner(found: &mut Findings, at: Place<'_>, message: Option<Owner>) -> Option<PodOwner> {
     match message {
         None => {
             found.add(at.field("pod"), "either `pod` or `netns` is required");

@@ -21,6 +21,7 @@ use crate::{
 use super::{
     super::{
         background,
+        capture::Captures,
         error::ChangeError,
         events::Events,
         found::{Found, LookError},
@@ -117,6 +118,7 @@ impl Engine {
             reaping: Mutex::new(()),
             retired: Notify::new(),
             leases: Notify::new(),
+            captures: Captures::default(),
         }));
         background::start(&engine)?;
         Ok(engine)
