@@ -19,6 +19,7 @@ mod site;
 mod socket;
 mod stitch;
 mod survey;
+mod verify;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +44,7 @@ pub use reach::{Reach, ReachError};
 pub use retire::RETIRED_PREFIX;
 pub use site::LinuxKernel;
 pub use survey::{SightedKind, Sighting, Survey, Surveyed, survey};
+pub use verify::{Nonce, Passes, Station, Verified, verify};
 
 /// Everything that a converge of one topology looks at and works on.
 #[derive(Debug)]

@@ -18,10 +18,11 @@ mod record;
 mod recover;
 mod request;
 mod turns;
+mod verify;
 pub mod view;
 
 pub use crate::{
-    kernel::{Capability, KernelError},
+    kernel::{Capability, KernelError, Passes, Verified},
     pods::Pod,
 };
 pub use capture::{Capture, CaptureRequest, CaptureTarget};
@@ -32,4 +33,5 @@ pub use found::{Found, LookError};
 pub use purge::{Preview, Purge, Purged};
 pub use recover::{NoSuchTopology, Recovery, Verdict};
 pub use request::{Apply, Change, EngineConfig, Fence, NamedNetns, Node, Renewal};
+pub use verify::LinkVerified;
 pub use view::TopologyView;

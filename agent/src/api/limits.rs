@@ -21,3 +21,7 @@ pub(crate) const RENEWALS: usize = 10_000;
 pub(crate) const SNAP_LENGTH: u32 = 262_144;
 /// How long a capture may be asked to last; one without a duration lasts until its caller goes.
 pub(crate) const LONGEST_CAPTURE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a link may be tried out.
+pub(crate) const VERIFICATION: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How long it is unless told.
+pub(crate) const USUAL_VERIFICATION: Duration = Duration::from_secs(2);

@@ -45,6 +45,15 @@ impl LinkService for Links {
         Ok(Response::new(v1::UpdateLinkResponse { link: Some(render::link(&view, &name)?) }))
     }
 
+    async fn verify_link(
+        &self,
+        request: Request<v1::VerifyLinkRequest>,
+    ) -> Result<Response<v1::VerifyLinkResponse>, Status> {
+        let verify = parse::verify(request.get_ref())?;
+        let found = self.0.verify(&verify.key, &verify.name, verify.timeout).await?;
+        Ok(Response::new(render::verified(&verify.name, found)))
+    }
+
     async fn delete_link(
         &self,
         request: Request<v1::DeleteLinkRequest>,

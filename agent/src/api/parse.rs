@@ -11,6 +11,7 @@ mod place;
 mod single;
 mod stand_in;
 mod topology;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +22,4 @@ pub(super) use single::{
     get_link, list_attachments, list_bridges, list_links, netns, pods, update_attachment, update_link,
 };
 pub(super) use topology::{Renew, Watch, apply, delete, get, list, plan, renew, watch};
+pub(super) use verify::verify;

@@ -5,7 +5,9 @@ mod interface;
 mod ipam;
 mod node;
 mod topology;
+mod verified;
 
 pub(super) use element::{attachment, attachments, bridge, bridges, link, links};
 pub(super) use node::{netns, node};
 pub(super) use topology::{change, plan, renewal, snapshot, synced, topology};
+pub(super) use verified::verified;
