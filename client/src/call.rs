@@ -6,10 +6,12 @@ use crate::{Result, client::Client, error::Error};
 
 pub(crate) mod attachment;
 pub(crate) mod bridge;
+pub(crate) mod capture;
 pub(crate) mod link;
 pub(crate) mod netns;
 pub(crate) mod node;
 pub(crate) mod topology;
+pub(crate) mod verify;
 
 /// A request that changes something. Its implementors say what each returns.
 pub trait ChangeRequest: Sealed + Send + Sized + 'static {

@@ -12,8 +12,9 @@ use crate::{
     transport::Transport,
     v1::{
         attachment_service_client::AttachmentServiceClient, bridge_service_client::BridgeServiceClient,
-        link_service_client::LinkServiceClient, netns_service_client::NetnsServiceClient,
-        node_service_client::NodeServiceClient, topology_service_client::TopologyServiceClient,
+        capture_service_client::CaptureServiceClient, link_service_client::LinkServiceClient,
+        netns_service_client::NetnsServiceClient, node_service_client::NodeServiceClient,
+        topology_service_client::TopologyServiceClient,
     },
 };
 
@@ -124,6 +125,7 @@ macro_rules! stub {
 impl Client {
     stub!(topologies, TopologyServiceClient);
     stub!(bridges, BridgeServiceClient);
+    stub!(captures, CaptureServiceClient);
     stub!(links, LinkServiceClient);
     stub!(attachments, AttachmentServiceClient);
     stub!(node, NodeServiceClient);

@@ -34,6 +34,7 @@
 mod attachment;
 mod bridge;
 mod call;
+mod capture;
 mod change;
 mod client;
 mod connect_error;
@@ -51,6 +52,7 @@ mod watch;
 pub use attachment::{Attachment, Device};
 pub use bridge::Bridge;
 pub use call::{ChangeRequest, WaitRequest, topology::Plan};
+pub use capture::{Capture, CaptureRequest};
 pub use change::Change;
 pub use client::{Client, ClientBuilder, DEFAULT_DEADLINE, GRACE};
 pub use connect_error::ConnectError;
