@@ -60,6 +60,22 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "NS")]
         namespace: Option<String>,
     },
+    /// Write the frames of an interface, a link or a bridge as a pcapng file, until interrupted.
+    #[command(
+        override_usage = "podwire capture [OPTIONS] POD INTERFACE [FILTER]...\n       podwire capture [OPTIONS] --link NAME [FILTER]...\n       podwire capture [OPTIONS] --bridge NAME [FILTER]..."
+    )]
+    Capture(Capture),
+    /// Send probe frames over the links of a topology and say what passes.
+    Verify {
+        /// Topology.
+        topology: String,
+        /// Kubernetes namespace.
+        #[arg(short, long, default_value = "default", value_name = "NS")]
+        namespace: String,
+        /// Only this link.
+        #[arg(long, value_name = "NAME")]
+        link: Option<String>,
+    },
     #[command(after_help = exit::HELP)]
     /// Check the agent, the kernel, the pods and the topologies.
     Doctor,
@@ -201,4 +217,37 @@ pub(crate) enum Netns {
         #[arg(required = true)]
         names: Vec<String>,
     },
+}
+
+/// `podwire capture`.
+#[derive(Args, Debug)]
+pub(crate) struct Capture {
+    /// A link: each frame once, where it enters.
+    #[arg(long, value_name = "NAME", conflicts_with = "bridge")]
+    pub(crate) link: Option<String>,
+    /// A bridge: each frame once, where it enters.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bridge: Option<String>,
+    /// Pod (`netns:NAME` for a network namespace that is none) and interface, unless a link or a bridge is captured; then
+    /// which frames, as pcap-filter(7) has it. Needs `tcpdump`.
+    #[arg(value_name = "POD INTERFACE FILTER")]
+    pub(crate) words: Vec<String>,
+    /// Kubernetes namespace.
+    #[arg(short, long, default_value = "default", value_name = "NS")]
+    pub(crate) namespace: String,
+    /// Topology. Default: of an interface the one that has it, else `default`.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) topology: Option<String>,
+    /// Write to this file. Default: the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+    /// End after so many frames.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Keep so many bytes of each frame. Default: all.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    pub(crate) snaplen: Option<u32>,
+    /// End after this time: `10s`, `5m`.
+    #[arg(short, long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) duration: Option<Duration>,
 }

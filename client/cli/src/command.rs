@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 mod apply;
+mod capture;
 mod delete;
 mod doctor;
+mod filter;
 mod get;
 mod netns;
 mod node;
@@ -10,6 +12,7 @@ mod plan;
 mod question;
 mod reading;
 mod show;
+mod verify;
 mod watch;
 
 use std::time::Duration;
@@ -36,6 +39,10 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
         Command::Show { topology, namespace } => show::run(&connect(agent).await?, topology, namespace, output).await,
         Command::Delete(delete) => delete::run(&connect(agent).await?, delete, output).await,
         Command::Watch { topology, namespace } => watch::run(&connect(agent).await?, topology, namespace, output).await,
+        Command::Capture(capture) => capture::run(agent, capture, output).await,
+        Command::Verify { topology, namespace, link } => {
+            verify::run(&connect(agent).await?, &namespace, &topology, link.as_deref(), output).await
+        }
         Command::Doctor => doctor::run(agent, output).await,
         Command::Netns(netns) => netns::run(&connect(agent).await?, netns, output).await,
         Command::Completions { shell } => {

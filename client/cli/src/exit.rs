@@ -16,7 +16,7 @@ Exit status:
   4  the agent cannot be reached
   5  not done, or not READY, before the deadline; what was asked for stays
   6  the answer to the question was no
-  7  `doctor` found something";
+  7  `doctor` or `verify` found something";
 
 /// Exit status of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Exit {
     Deadline = 5,
     /// The answer to the question was no.
     Declined = 6,
-    /// `doctor` found something.
+    /// `doctor` or `verify` found something.
     Ailing = 7,
 }
 
@@ -88,7 +88,15 @@ pub(crate) enum Failure {
     /// The answer to the question was no.
     #[error("nothing was changed")]
     Declined,
-    /// `doctor` found something.
+    /// What was asked for cannot be done as it was written.
+    #[error("{problem}\nhint: {hint}")]
+    Usage {
+        /// What is wrong.
+        problem: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// `doctor` or `verify` found something.
     #[error("found {0}")]
     Ailing(String),
 }
@@ -99,7 +107,7 @@ impl Failure {
         match self {
             Self::Call(error) if error.is_deadline() => Exit::Deadline,
             Self::Call(error) if error.is_unavailable() => Exit::Unreachable,
-            Self::Connect(ConnectError::Target(_)) => Exit::Usage,
+            Self::Connect(ConnectError::Target(_)) | Self::Usage { .. } => Exit::Usage,
             Self::Connect(_) => Exit::Unreachable,
             Self::Manifest(_) | Self::File { .. } => Exit::Manifest,
             Self::Declined => Exit::Declined,
