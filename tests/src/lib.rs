@@ -10,6 +10,7 @@ pub mod condition;
 pub mod daemonset;
 pub mod echo;
 pub mod elements;
+pub mod film;
 pub mod kernel;
 pub mod lab;
 pub mod loopback;

@@ -50,11 +50,17 @@ pub fn run(helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
         return;
     }
     match outside(Path::new(helper), user) {
-        Ok((status, _)) if status.success() => {}
+        Ok((status, output)) if status.success() => show(&output),
         Ok((status, output)) if status.code() == Some(i32::from(FORBIDDEN)) => skip(&output),
         Ok((status, output)) => panic!("inside the private kernel: {status}\n{output}"),
         Err(error) => panic!("{error:#}"),
     }
+}
+
+/// Hands on what a test printed: libtest shows it with `--nocapture` or `--show-output`.
+#[allow(clippy::print_stdout, reason = "so that libtest captures it")]
+fn show(output: &str) {
+    println!("{}", output.trim());
 }
 
 /// Says loudly that something is missing on this machine, so that a test cannot run; under CI, fails.

@@ -74,6 +74,29 @@ impl Tap {
         Ok(frame)
     }
 
+    /// Gathers what comes in until `last` does, which is among it.
+    ///
+    /// # Errors
+    ///
+    /// It did not within `patience`.
+    pub fn gather(&self, last: &[u8], patience: Duration) -> Result<Vec<Vec<u8>>> {
+        let (mut seen, started, mut buffer) = (Vec::new(), Instant::now(), vec![0; 65536]);
+        setsockopt(&self.socket, ReceiveTimeout, &TimeVal::new(0, 50_000))?;
+        while started.elapsed() < patience {
+            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(length) => {
+                    seen.push(buffer[..length].to_vec());
+                    if &buffer[..length] == last {
+                        return Ok(seen);
+                    }
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(error) => return Err(error).with_context(|| format!("receive at {}", self.place)),
+            }
+        }
+        bail!("{}: no frame {} within {patience:?}", self.place, hexadecimal(last))
+    }
+
     /// Waits until `frame` comes in.
     ///
     /// # Errors

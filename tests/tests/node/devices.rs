@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::private;
 
 /// An agent that may share `up0`, a device of the node.
-async fn sharing(lab: &Lab) -> Agent {
+pub(crate) async fn sharing(lab: &Lab) -> Agent {
     lab.ip("link add up0 type veth peer name far0");
     for device in ["up0", "far0"] {
         lab.ip(&format!("link set {device} addrgenmode none up"));
@@ -22,7 +22,8 @@ async fn sharing(lab: &Lab) -> Agent {
     lab.agent().arg("--node-device").arg("up0").start().await
 }
 
-fn on(pod: &str, mode: MacvlanMode) -> Attachment {
+/// An attachment of `pod` to it.
+pub(crate) fn on(pod: &str, mode: MacvlanMode) -> Attachment {
     let device = NodeDevice { parent: "up0".into(), mode: mode.into(), ipam: ipam("192.168.7.0/24") };
     Attachment { target: Some(Target::Device(device)), ..plug(pod, nic(pod, "net1"), "") }
 }

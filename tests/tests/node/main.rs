@@ -6,6 +6,10 @@
 #![allow(missing_docs, reason = "the names of the tests say what they prove")]
 
 mod bridges;
+mod capture;
+mod capture_command;
+mod capture_ends;
+mod capture_load;
 mod changes;
 mod churn;
 mod client;
@@ -35,6 +39,7 @@ mod repeats;
 mod rooms;
 mod triangle;
 mod troubles;
+mod verify;
 mod watch;
 mod wire;
 
