@@ -145,7 +145,7 @@ fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
             }
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(n, item)| objects(item, &format!("{at}/{n}"), found))
+            items.iter().enumerate().for_each(|(n, item)| objects(item, &format!("{at}/{n}"), found));
         }
         _ => {}
     }
@@ -178,15 +178,12 @@ fn only_what_may_be_none_may_be_missing() {
                 let (mut without, mut none) = (value.clone(), value.clone());
                 without.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(&field);
                 none.pointer_mut(&place).unwrap()[&field] = Value::Null;
-                match decoded(&without) {
-                    Ok(record) => {
-                        assert_eq!(decoded(&none), Ok(record), "{place}/{field}");
-                        optional += 1;
-                    }
-                    Err(_) => {
-                        assert!(decoded(&none).is_err(), "{place}/{field}");
-                        required += 1;
-                    }
+                if let Ok(record) = decoded(&without) {
+                    assert_eq!(decoded(&none), Ok(record), "{place}/{field}");
+                    optional += 1;
+                } else {
+                    assert!(decoded(&none).is_err(), "{place}/{field}");
+                    required += 1;
                 }
             }
         }

@@ -9,6 +9,7 @@ use crate::store::disk::schema::Upgrade;
 /// What a made-up version 2 adds, and a made-up version 3 takes back: so that records are those of today.
 const UP: &[Upgrade] = &[add, take_back];
 
+#[allow(clippy::unnecessary_wraps, reason = "the signature of an upgrade")]
 fn add(key: &str, mut record: Value) -> Result<Value, String> {
     record["deleted"]["from"] = json!(key);
     Ok(record)
@@ -47,7 +48,8 @@ fn version_1() -> tempfile::TempDir {
 fn schema(dir: &Path) -> (String, Vec<u64>) {
     use redb::ReadableDatabase;
     let table = |name| redb::TableDefinition::<&str, &[u8]>::new(name);
-    let read = redb::Database::open(dir.join(FILE)).unwrap().begin_read().unwrap();
+    let database = redb::Database::open(dir.join(FILE)).unwrap();
+    let read = database.begin_read().unwrap();
     let meta = read.open_table(table("meta")).unwrap();
     let version = String::from_utf8(meta.get("schema").unwrap().unwrap().value().to_vec()).unwrap();
     let records = read.open_table(table("topologies")).unwrap();
