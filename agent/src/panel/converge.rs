@@ -126,6 +126,11 @@ impl Converge {
         &self.plan.steps
     }
 
+    /// Whether it makes what only an intent can prove to be ours after a crash: devices in pods that have no port.
+    pub(super) fn needs_proof(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step, Step::CreateDirect(..) | Step::CreateMacvlan { .. }))
+    }
+
     /// Refuses where an interface that the change touches belongs to a pod that is there and cannot be plugged. One that
     /// was in trouble before and is not touched is no reason: one pod could hold up everybody else's.
     pub(super) fn refuse_trouble(&self) -> Result<(), ChangeError> {

@@ -46,8 +46,8 @@ impl Engine {
         tokio::spawn(task.in_current_span()).await.unwrap_or(Err(ChangeError::Bug(key)))
     }
 
-    /// Makes a decided change true: looks, then works on the kernel while the intent goes to disk. What fails is undone
-    /// by converging to the intent before it.
+    /// Makes a decided change true: looks, then works on the kernel while the intent goes to disk, or after that where
+    /// only the intent proves what is made. What fails is undone by converging to the intent before it.
     pub(super) async fn commit(
         &self,
         intent: Arc<Intent>,
@@ -66,7 +66,15 @@ impl Engine {
             let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
             if stored_before { Ok(()) } else { self.put(&key, record).await }
         };
-        let (stored, worked) = tokio::join!(store, self.work(&key, move || prepared.carry_out()));
+        let proof_first = prepared.needs_proof();
+        let work = self.work(&key, move || prepared.carry_out());
+        let (stored, worked) = if proof_first {
+            let stored = store.await.inspect_err(|_| self.ledger().abort(&key));
+            stored?;
+            (Ok(()), work.await)
+        } else {
+            tokio::join!(store, work)
+        };
         // What is stored after it: the intent before it, where the store refused the new one.
         let unstored = stored_before || stored.is_err();
         match stored.and(worked) {

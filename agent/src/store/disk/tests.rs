@@ -13,7 +13,8 @@ use std::{
     path::Path,
     process::Command,
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    thread,
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use super::*;
@@ -55,6 +56,17 @@ fn live(key: &TopologyKey, generation: u64, interfaces: usize) -> Record {
 
 fn deleted(generation: u64) -> Record {
     Record::Deleted { generation: Generation(generation), at: UNIX_EPOCH + Duration::from_secs(generation) }
+}
+
+/// Opens a store. A process that another test starts shares the lock of one that was just closed, until it execs.
+fn store_in(dir: &Path) -> Result<DiskStore, OpenError> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        match DiskStore::open(dir) {
+            Err(OpenError::InUse { .. }) if Instant::now() < end => thread::yield_now(),
+            opened => return opened,
+        }
+    }
 }
 
 fn loaded(store: &DiskStore) -> Records {

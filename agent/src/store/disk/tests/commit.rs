@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn what_was_put_is_loaded_by_everybody_and_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     let mut shall = Records::new();
     for n in 0..20 {
         let key = key(&format!("t{}", n % 7));
@@ -23,13 +23,13 @@ fn what_was_put_is_loaded_by_everybody_and_after_reopening() {
     }
     store.forget(&key("never-there")).unwrap();
     drop(store);
-    assert_eq!(loaded(&DiskStore::open(dir.path()).unwrap()), shall);
+    assert_eq!(loaded(&store_in(dir.path()).unwrap()), shall);
 }
 
 #[test]
 fn sixteen_callers_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     thread::scope(|scope| {
         for caller in 0..16 {
             let store = &store;
@@ -52,14 +52,14 @@ fn sixteen_callers_lose_nothing() {
         .collect();
     assert_eq!(loaded(&store), shall);
     drop(store);
-    assert_eq!(loaded(&DiskStore::open(dir.path()).unwrap()), shall);
+    assert_eq!(loaded(&store_in(dir.path()).unwrap()), shall);
 }
 
 /// Who comes after another one has returned wins, whatever shared a commit.
 #[test]
 fn of_one_key_stands_what_came_last() {
     let dir = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     let (turn, mine) = (Mutex::new(0), key("12"));
     thread::scope(|scope| {
         for caller in 0..8 {
@@ -84,14 +84,14 @@ fn of_one_key_stands_what_came_last() {
     let turns = *turn.lock().unwrap();
     assert_eq!(turns, 240);
     drop(store);
-    assert_eq!(loaded(&DiskStore::open(dir.path()).unwrap()).get(&mine), None, "240 is a multiple of 3");
+    assert_eq!(loaded(&store_in(dir.path()).unwrap()).get(&mine), None, "240 is a multiple of 3");
 }
 
 /// Changes that one batch has are made in their order.
 #[test]
 fn order_holds_within_a_commit() {
     let dir = tempfile::tempdir().unwrap();
-    drop(DiskStore::open(dir.path()).unwrap());
+    drop(store_in(dir.path()).unwrap());
     let path = dir.path().join(FILE);
     let (database, _) = file::open(&path, schema::UPGRADES).unwrap();
     let (requests, queue) = channel();
@@ -116,13 +116,13 @@ fn order_holds_within_a_commit() {
             assert_eq!(load.recv().unwrap().unwrap(), Vec::from_iter(shall), "after {n}");
         }
     }
-    assert!(loaded(&DiskStore::open(dir.path()).unwrap()).is_empty(), "599 forgets");
+    assert!(loaded(&store_in(dir.path()).unwrap()).is_empty(), "599 forgets");
 }
 
 #[test]
 fn a_record_of_a_thousand_interfaces_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     let shall: Records = (0..4).map(|n| key(&format!("t{n}"))).map(|key| (key.clone(), live(&key, 1, 1000))).collect();
     thread::scope(|scope| {
         for (key, record) in &shall {
@@ -135,5 +135,5 @@ fn a_record_of_a_thousand_interfaces_is_kept() {
     });
     assert_eq!(loaded(&store), shall);
     drop(store);
-    assert_eq!(loaded(&DiskStore::open(dir.path()).unwrap()), shall);
+    assert_eq!(loaded(&store_in(dir.path()).unwrap()), shall);
 }

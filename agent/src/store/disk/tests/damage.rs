@@ -14,7 +14,7 @@ const PAGE: usize = 4096;
 /// The files of one store: closed, and as a kill leaves it. With what is in both.
 fn images() -> ([Vec<u8>; 2], Records) {
     let dir = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     store.record_boot("5f7c9a3e-1111-2222-3333-444455556666").unwrap();
     for n in 0..12 {
         let key = key(&format!("t{n}"));
@@ -35,7 +35,7 @@ fn images() -> ([Vec<u8>; 2], Records) {
 #[track_caller]
 fn opens(dir: &Path, bytes: &[u8], records: &Records, what: &str) -> bool {
     fs::write(dir.join(FILE), bytes).unwrap();
-    let opened = match DiskStore::open(dir) {
+    let opened = match store_in(dir) {
         Ok(store) => {
             assert!(loaded(&store) == *records, "{what}: opened, and something else is in it");
             assert_eq!(store.boot_id(), Some("5f7c9a3e-1111-2222-3333-444455556666"), "{what}");
@@ -58,7 +58,7 @@ fn opens(dir: &Path, bytes: &[u8], records: &Records, what: &str) -> bool {
 #[track_caller]
 fn refused(dir: &Path) -> String {
     let before = contents(dir);
-    let error = DiskStore::open(dir).map(drop).unwrap_err();
+    let error = store_in(dir).map(drop).unwrap_err();
     assert!(contents(dir) == before, "{error}");
     assert_eq!(descriptors(dir), 0);
     let text = error.to_string();
@@ -88,13 +88,10 @@ fn a_truncated_file_is_unreadable() {
         let header = (1..400).step_by(13).chain([9, 10, 63, 64, 192, 319, 320, 321]);
         let pages = (PAGE..bytes.len()).step_by(PAGE).take(64).flat_map(|at| [at - 1, at, at + 1]);
         let half = [bytes.len() / 2, bytes.len() - PAGE, bytes.len() - 1];
-        let mut most = 0;
         for length in header.chain(pages).chain(half).filter(|length| *length < bytes.len()) {
-            if opens(dir.path(), &bytes[..length], &records, &format!("cut to {length} of {}", bytes.len())) {
-                most += 1;
-            }
+            let what = format!("cut to {length} of {}", bytes.len());
+            assert!(!opens(dir.path(), &bytes[..length], &records, &what), "{what}: it was opened");
         }
-        eprintln!("{most} cuts were only of unused pages");
     }
 }
 
@@ -118,7 +115,7 @@ fn garbage_anywhere_is_unreadable_or_does_not_matter() {
         // Where there is something, for most of the file is not used.
         let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
         let (mut intact, mut unreadable) = (0, 0);
-        for round in 0..400 {
+        for round in 0..150 {
             let mut damaged = bytes.clone();
             let at = if round % 4 == 0 { random.below(bytes.len()) } else { used[random.below(used.len())] };
             let length = [1, 1, 2, 16, 300, PAGE][random.below(6)].min(bytes.len() - at);
@@ -145,9 +142,9 @@ fn no_flipped_bit_of_the_header_brings_back_an_older_state() {
     let (images, records) = images();
     for (image, bytes) in images.iter().enumerate() {
         // The flags, page and region sizes; the two commits in samples.
-        let bytes_tried = (9..32).chain((64..320).step_by(9));
+        let bytes_tried = (9..32).chain((64..320).step_by(17));
         let bits = bytes_tried.flat_map(|at| [0, 3, 7].map(|bit| (at, 1 << bit)));
-        let flags = (1..=255).map(|flags| (LAST_COMMIT.0, flags));
+        let flags = (1..=255).step_by(14).map(|flags| (LAST_COMMIT.0, flags));
         for (at, flipped) in bits.chain(flags) {
             if image == 1 && at == LAST_COMMIT.0 && flipped & LAST_COMMIT.1 != 0 {
                 continue;
@@ -168,7 +165,7 @@ fn a_page_in_the_place_of_another_is_unreadable_or_does_not_matter() {
         let used: Vec<usize> =
             (0..bytes.len() / PAGE).filter(|page| bytes[page * PAGE..][..PAGE].iter().any(|byte| *byte != 0)).collect();
         let mut random = Random::new(2);
-        for _ in 0..300 {
+        for _ in 0..100 {
             let (from, to) = (used[random.below(used.len())], used[random.below(used.len())]);
             let mut damaged = bytes.clone();
             damaged.copy_within(from * PAGE..(from + 1) * PAGE, to * PAGE);
@@ -196,7 +193,7 @@ fn other_files_are_unreadable() {
 fn what_is_not_a_plain_file_is_unreadable() {
     let dir = tempfile::tempdir().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    drop(DiskStore::open(elsewhere.path()).unwrap());
+    drop(store_in(elsewhere.path()).unwrap());
     let path = dir.path().join(FILE);
     fs::create_dir(&path).unwrap();
     assert_eq!(refused(dir.path()), "it is a directory, not a plain file");
@@ -236,7 +233,7 @@ fn a_record_that_cannot_be_read_is_named() {
         ("lessons/A", b"{}", "the record of topology lessons/A: its name `A`: character 'A' at byte 0"),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let store = DiskStore::open(dir.path()).unwrap();
+        let store = store_in(dir.path()).unwrap();
         store.put(&super::key("sound"), &deleted(1)).unwrap();
         drop(store);
         insert(dir.path(), "topologies", key, value);
@@ -264,13 +261,13 @@ fn a_database_of_somebody_else_is_unreadable() {
 fn a_schema_that_is_no_number_is_unreadable() {
     for schema in [b"0".as_slice(), b"-1", b"one", b"", b"\xff", b"99999999999999999999999"] {
         let dir = tempfile::tempdir().unwrap();
-        drop(DiskStore::open(dir.path()).unwrap());
+        drop(store_in(dir.path()).unwrap());
         insert(dir.path(), "meta", "schema", schema);
         let reason = refused(dir.path());
         assert!(reason.starts_with("it was not made by podwire-agent: its schema is \""), "{reason}");
     }
     let dir = tempfile::tempdir().unwrap();
-    drop(DiskStore::open(dir.path()).unwrap());
+    drop(store_in(dir.path()).unwrap());
     insert(dir.path(), "meta", "boot_id", b"\xff");
     assert_eq!(refused(dir.path()), "the boot id in it is not text");
 }

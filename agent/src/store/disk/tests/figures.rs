@@ -10,7 +10,7 @@ fn figures() {
     let default = || OsString::from(env::temp_dir());
     for place in env::split_paths(&env::var_os("PODWIRE_FIGURES").unwrap_or_else(default)) {
         let dir = tempfile::tempdir_in(&place).unwrap();
-        let store = DiskStore::open(dir.path()).unwrap();
+        let store = store_in(dir.path()).unwrap();
         for n in 0..1000 {
             let key = key(&format!("t{n}"));
             store.put(&key, &live(&key, 1, 6)).unwrap();
@@ -22,7 +22,7 @@ fn figures() {
         let size = fs::metadata(store.path()).unwrap().len();
         drop(store);
         let started = Instant::now();
-        let store = DiskStore::open(dir.path()).unwrap();
+        let store = store_in(dir.path()).unwrap();
         let opened = started.elapsed();
         let started = Instant::now();
         assert_eq!(store.load().unwrap().len(), 1000);
@@ -31,7 +31,7 @@ fn figures() {
         store.put(&key("t1"), &deleted(1)).unwrap();
         fs::copy(store.path(), killed.path().join(FILE)).unwrap();
         let started = Instant::now();
-        drop(DiskStore::open(killed.path()).unwrap());
+        drop(store_in(killed.path()).unwrap());
         eprintln!("  open after a kill {:.1?}; the file has {} KiB", started.elapsed(), size / 1024);
     }
 }

@@ -65,7 +65,7 @@ fn all_that_was_acknowledged_is_there_after_a_kill() {
             }
         }
         child.wait().unwrap();
-        let found = loaded(&DiskStore::open(dir.path()).unwrap());
+        let found = loaded(&store_in(dir.path()).unwrap());
         for (caller, done) in done.iter_mut().enumerate() {
             let prefix = format!("c{caller}-");
             let its = found.iter().filter(|(key, _)| key.name.as_str().starts_with(&prefix));
@@ -87,7 +87,7 @@ fn all_that_was_acknowledged_is_there_after_a_kill() {
 fn writes() {
     let (Some(dir), Ok(from)) = (env::var_os(STORE), env::var(FROM)) else { return };
     writeln!(std::io::stdout()).unwrap();
-    let store = DiskStore::open(Path::new(&dir)).unwrap();
+    let store = store_in(Path::new(&dir)).unwrap();
     thread::scope(|scope| {
         for (caller, from) in from.split(' ').map(|from| from.parse::<u64>().unwrap()).enumerate() {
             let store = &store;

@@ -35,7 +35,7 @@ fn what_a_run_left_that_was_cut_off_is_cleaned_up() {
         assert_eq!(contents(dir.path()).keys().collect::<Vec<_>>(), ["intents.redb"]);
         store.put(&key("12"), &deleted(1)).unwrap();
     }
-    assert_eq!(loaded(&DiskStore::open(dir.path()).unwrap()).len(), 1, "what was there stayed");
+    assert_eq!(loaded(&store_in(dir.path()).unwrap()).len(), 1, "what was there stayed");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_store_has_one_user_at_a_time() {
     assert!(in_use(set_aside(dir.path()).map(drop)));
     assert_eq!(contents(dir.path()).len(), 1);
     drop(store);
-    drop(DiskStore::open(dir.path()).unwrap());
+    drop(store_in(dir.path()).unwrap());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn nor_can_another_process_have_it() {
     assert!(matches!(set_aside(dir.path()), Err(OpenError::InUse { .. })));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(loaded(&DiskStore::open(dir.path()).unwrap()).len(), 1);
+    assert_eq!(loaded(&store_in(dir.path()).unwrap()).len(), 1);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn panics_at_one(key: &str, record: Value) -> Result<Value, String> {
 /// A store of schema 1 with ten records.
 fn version_1() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     store.record_boot("a boot").unwrap();
     for n in 0..10 {
         store.put(&key(&format!("t{n}")), &deleted(n)).unwrap();
@@ -79,7 +79,7 @@ fn a_newer_store_is_unreadable_and_says_so() {
     let dir = version_1();
     open(dir.path(), UP).unwrap();
     let before = contents(dir.path());
-    let error = DiskStore::open(dir.path()).unwrap_err().to_string();
+    let error = store_in(dir.path()).unwrap_err().to_string();
     let reason = "it was made by a newer podwire-agent: its schema is 3, this one knows up to 1";
     assert!(error.contains(reason), "{error}");
     assert!(contents(dir.path()) == before);
@@ -105,6 +105,6 @@ fn an_upgrade_that_fails_changes_nothing() {
             other => panic!("{said}: {other:?}"),
         }
         assert!(contents(dir.path()) == before, "{said}");
-        assert_eq!(loaded(&DiskStore::open(dir.path()).unwrap()).len(), 10);
+        assert_eq!(loaded(&store_in(dir.path()).unwrap()).len(), 10);
     }
 }
