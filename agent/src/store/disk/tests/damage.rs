@@ -128,7 +128,7 @@ fn garbage_anywhere_is_unreadable_or_does_not_matter() {
             *(if opened { &mut intact } else { &mut unreadable }) += 1;
         }
         eprintln!("{intact} intact, {unreadable} unreadable");
-        assert!(intact > 0 && unreadable > 100, "{intact} intact, {unreadable} unreadable");
+        assert!(intact > 10 && unreadable > 10, "{intact} intact, {unreadable} unreadable");
     }
 }
 
