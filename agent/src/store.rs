@@ -75,6 +75,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether there is no room: it is taken once somebody makes some.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}
+
 /// Where intents are kept. Blocking.
 pub trait Store: Send + Sync + 'static {
     /// Everything that is stored.

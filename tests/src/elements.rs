@@ -90,3 +90,27 @@ pub fn interfaces(topology: &Topology) -> impl Iterator<Item = &Interface> {
 pub fn state(topology: &Topology) -> State {
     topology.status.as_ref().map_or(State::Unspecified, TopologyStatus::state)
 }
+
+/// A topology without what another look at the same wires may say: since when, until when, and with which indexes.
+pub fn timeless(mut topology: Topology) -> Topology {
+    if let Some(status) = &mut topology.status {
+        (status.since, status.lease_expires) = (None, None);
+    }
+    let forget = |interface: &mut Interface| {
+        if let Some(status) = &mut interface.status {
+            *status = InterfaceStatus { since: None, index: 0, sandbox_id: String::new(), ..std::mem::take(status) };
+        }
+    };
+    for bridge in &mut topology.bridges {
+        bridge.status.iter_mut().for_each(|status| status.since = None);
+    }
+    for link in &mut topology.links {
+        link.status.iter_mut().for_each(|status| status.since = None);
+        link.a.iter_mut().for_each(forget);
+        link.far_end.iter_mut().for_each(|FarEnd::B(b)| forget(b));
+    }
+    for attachment in &mut topology.attachments {
+        attachment.interface.iter_mut().for_each(forget);
+    }
+    topology
+}

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod pod;
+mod reboot;
 pub mod snapshot;
 
 use std::{

@@ -120,8 +120,11 @@ fn verdict(error: &ChangeError) -> Verdict {
         ChangeError::Step { .. } | ChangeError::Look { .. } | ChangeError::Listen { .. } | ChangeError::Open(_) => {
             say(Code::Internal, "KERNEL", ErrorDetails::new())
         }
+        ChangeError::Store { source, .. } | ChangeError::State(source) if source.is_full() => {
+            say(Code::ResourceExhausted, "STORE_FULL", quota("store", &chain(error)))
+        }
         // The change was undone: the same request may succeed once the disk does, so a caller may try again.
-        ChangeError::Store { .. } => say(Code::Unavailable, "STORE", ErrorDetails::new()),
+        ChangeError::Store { .. } | ChangeError::State(_) => say(Code::Unavailable, "STORE", ErrorDetails::new()),
         ChangeError::Pods(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
         ChangeError::Superseded(_) => say(Code::Aborted, "SUPERSEDED", ErrorDetails::new()),
         ChangeError::StoreUnreadable(_) => refuse("STORE_UNREADABLE", "store"),

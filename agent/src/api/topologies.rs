@@ -67,6 +67,8 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::RenewLeasesRequest>,
     ) -> Result<Response<v1::RenewLeasesResponse>, Status> {
+        // Which leases there are is not known then, and none ends: no answer for a topology would be true.
+        self.engine.takes_changes()?;
         let renewals = parse::renew(request.into_inner())?;
         let renew = |parse::Renew { item, key, generation }| {
             render::renewal(item, key.map(|key| self.engine.renew(&key, generation)))

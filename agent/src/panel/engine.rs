@@ -166,7 +166,11 @@ impl Engine {
     }
 
     /// Refuses changes where the intents of an earlier run are not known.
-    pub(super) fn takes_changes(&self) -> Result<(), ChangeError> {
+    ///
+    /// # Errors
+    ///
+    /// Why there are no intents.
+    pub fn takes_changes(&self) -> Result<(), ChangeError> {
         self.0.node.store_problem.clone().map_or(Ok(()), |problem| Err(ChangeError::StoreUnreadable(problem)))
     }
 

@@ -223,6 +223,9 @@ pub enum ChangeError {
         #[source]
         source: StoreError,
     },
+    /// The store of the intents was opened, and does not do what it is for.
+    #[error("the intents of this node cannot be read or written")]
+    State(#[source] StoreError),
     /// The intents of an earlier run cannot be read: the agent shows what it sees and changes nothing.
     #[error(
         "the agent takes no changes: {0}: the wires are left as they are; stop the agent and run `podwire-agent recover`"

@@ -136,9 +136,19 @@ fn calm_carrier(item: &mut Value) {
     }
 }
 
-/// What a device gets anew when it is made anew.
-const ANEW: [&str; 8] =
-    ["ifindex", "link", "link_index", "link_netnsid", "designated_port", "no", "index", "root_port"];
+/// What a device gets anew when it is made anew; and what a bridge keeps of ports that it had (`tso_max_size`).
+const ANEW: [&str; 10] = [
+    "ifindex",
+    "link",
+    "link_index",
+    "link_netnsid",
+    "designated_port",
+    "no",
+    "index",
+    "root_port",
+    "id",
+    "tso_max_size",
+];
 
 fn without_index(fact: &str) -> String {
     let Some((head, Ok(mut item))) = fact.split_once(": {").map(|(head, rest)| (head, format!("{{{rest}").parse()))

@@ -41,6 +41,7 @@ impl Engine {
     ///
     /// Why `apply` would not.
     pub async fn plan(&self, apply: Apply) -> Result<(Vec<Step>, TopologyView), ChangeError> {
+        self.takes_changes()?;
         let key = apply.spec.key.clone();
         let _turn = self.0.turns.take(&key).await;
         let (intent, former) = self.decide_apply(&apply, &self.ledger())?;

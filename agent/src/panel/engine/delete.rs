@@ -71,14 +71,15 @@ impl Engine {
     /// Of a topology that is not there only a higher generation stays: an older scheduler must know that it is one.
     pub(super) async fn leave_generation(&self, key: &TopologyKey, generation: Generation) -> Result<(), ChangeError> {
         {
-            let mut ledger = self.ledger();
+            let ledger = self.ledger();
             if generation <= ledger.generation(key) {
                 return Ok(());
             }
             refuse_more_tombstones(&ledger, &self.0.node.name)?;
-            ledger.bury(key, generation);
         }
-        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await
+        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await?;
+        self.ledger().bury(key, generation);
+        Ok(())
     }
 
     async fn remove_and_record(

@@ -76,7 +76,6 @@ impl Engine {
         store: Arc<dyn Store>,
         store_problem: Option<String>,
     ) -> Result<Self, ChangeError> {
-        let key = TopologyKey::default();
         let dir = NetnsDir::new(&config.netns_dir);
         let untouched = store_problem.is_some();
         let prepare = move || {
@@ -86,8 +85,8 @@ impl Engine {
             }
             probe()
         };
-        let probed = spawn_blocking(prepare).await.map_err(|_| ChangeError::Bug(key.clone()))?;
-        let capabilities = probed.map_err(|source| ChangeError::Look { key: key.clone(), source: Box::new(source) })?;
+        let probed = spawn_blocking(prepare).await.map_err(|_| ChangeError::Bug(TopologyKey::default()))?;
+        let capabilities = probed.map_err(look_failed)?;
         let node = Node {
             name: config.node_name.clone(),
             kernel: release(),
@@ -99,7 +98,7 @@ impl Engine {
             store_problem,
         };
         let mut ledger = Ledger::default();
-        ledger.load(store.load().map_err(|source| ChangeError::Store { key, source })?);
+        ledger.load(store.load().map_err(ChangeError::State)?);
         // A number that no earlier run of the agent had: tokens of those must not be taken for ours.
         let run =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
@@ -168,11 +167,16 @@ fn prepared(store: DiskStore) -> Result<DiskStore, ChangeError> {
     let now = boot_id().map_err(|source| {
         ChangeError::Open(OpenError::Io { operation: "read", path: "/proc/sys/kernel/random/boot_id".into(), source })
     })?;
-    if store.boot_id().is_some_and(|before| before != now) {
-        tracing::info!("the node was started anew: all topologies are built again as their pods come");
-    }
-    if store.boot_id() != Some(&now) {
-        store.record_boot(&now).map_err(|source| ChangeError::Store { key: TopologyKey::default(), source })?;
+    match store.boot_id() {
+        Some(before) if before == now => {}
+        Some(_) => {
+            tracing::info!("the node was started anew: all topologies are built again as their pods come");
+            // A full disk must not keep the wires from being built.
+            if let Err(error) = store.record_boot(&now) {
+                tracing::warn!(error = %chain(&error), "the store does not take changes for now");
+            }
+        }
+        None => store.record_boot(&now).map_err(ChangeError::State)?,
     }
     Ok(store)
 }

@@ -25,9 +25,9 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
 /// Removes what a run left that was cut off while it made a store, and makes one where there is none.
 pub(super) fn prepare(dir: &Path, path: &Path) -> Result<(), OpenError> {
     let unfinished = dir.join(UNFINISHED);
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(refused("remove", &unfinished)(error)),
-        _ => {}
+    // Looked for first: where nothing may be written, even the removal of nothing is refused.
+    if fs::symlink_metadata(&unfinished).is_ok() {
+        fs::remove_file(&unfinished).map_err(refused("remove", &unfinished))?;
     }
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(()),
