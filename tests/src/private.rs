@@ -24,6 +24,14 @@ const WITHOUT_ROOT: &str = "PODWIRE_TEST_WITHOUT_ROOT";
 /// How long a test may take. Inside, the test is given up a little earlier, to show what the kernel looks like.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Environment variable: seconds that a test may take, where it was told to do more than usual.
+const PATIENCE: &str = "PODWIRE_TEST_SECONDS";
+
+fn deadline() -> Duration {
+    let seconds = env::var(PATIENCE).ok().and_then(|text| text.parse().ok());
+    seconds.map_or(DEADLINE, Duration::from_secs)
+}
+
 /// A user without any right, `nobody` on most systems.
 const NOBODY: u32 = 65534;
 
@@ -51,6 +59,8 @@ pub fn run(helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
     }
     match outside(Path::new(helper), user) {
         Ok((status, output)) if status.success() => show(&output),
+        // Figures, for who runs it with `--nocapture`.
+        Ok((status, output)) if status.success() => eprint!("{output}"),
         Ok((status, output)) if status.code() == Some(i32::from(FORBIDDEN)) => skip(&output),
         Ok((status, output)) => panic!("inside the private kernel: {status}\n{output}"),
         Err(error) => panic!("{error:#}"),
@@ -98,7 +108,7 @@ fn outside(helper: &Path, user: User) -> Result<(ExitStatus, String)> {
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
-        if started.elapsed() > DEADLINE {
+        if started.elapsed() > deadline() {
             child.kill()?;
             child.wait()?;
             break None;
@@ -107,7 +117,7 @@ fn outside(helper: &Path, user: User) -> Result<(ExitStatus, String)> {
     };
     // All that could write has died with the pid namespace.
     let output = output.join().unwrap_or_default();
-    let Some(status) = status else { bail!("no end after {DEADLINE:?}\n{output}") };
+    let Some(status) = status else { bail!("no end after {:?}\n{output}", deadline()) };
     if status.success() && !output.contains("1 passed") {
         bail!("`{name}` was not found in its own executable\n{output}");
     }
@@ -125,7 +135,7 @@ fn inside(test: impl AsyncFnOnce(&Lab)) {
     };
     let watched = lab.clone();
     thread::spawn(move || {
-        thread::sleep(DEADLINE.mul_f32(0.9));
+        thread::sleep(deadline().mul_f32(0.9));
         eprintln!("given up\n{}", watched.report());
         process::exit(124);
     });

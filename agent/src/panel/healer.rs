@@ -103,7 +103,11 @@ impl Engine {
     /// Heals topologies soon, each in a task of its own: one that waits for its turn does not hold up the others. One
     /// that waits already is not queued twice: its look is still to come.
     pub(in crate::panel) fn heal_soon(&self, keys: Vec<TopologyKey>, cause: &Cause) {
-        for key in keys.into_iter().filter(|key| self.0.healer.enqueue(key, cause)) {
+        for key in keys {
+            // One that waits out a pause does not hold up what needs none.
+            if !self.0.healer.enqueue(&key, cause) && matches!(cause, Cause::Heard(_)) {
+                continue;
+            }
             let (engine, pause) = (self.clone(), self.pause_before(&key, cause));
             tokio::spawn(async move {
                 sleep(pause).await;

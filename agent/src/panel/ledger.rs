@@ -13,6 +13,7 @@ use crate::{
         if_name::IfName,
         intent::{Generation, Intent, NicKey, PodKey},
         name::{Namespace, TopologyKey},
+        observed::SandboxId,
         spec::{InterfaceId, PodOwner},
         status::State,
     },
@@ -72,6 +73,8 @@ pub(super) struct Entry {
     pub failed: bool,
     /// Whether each interface that is there was set up by its pod when it was last seen.
     pub ups: BTreeMap<NicKey, bool>,
+    /// The sandbox of each pod that was there when it was last seen.
+    pub sandboxes: BTreeMap<PodKey, SandboxId>,
 }
 
 impl Entry {
@@ -92,7 +95,13 @@ impl Entry {
             vain: Vain::default(),
             failed: false,
             ups: BTreeMap::new(),
+            sandboxes: BTreeMap::new(),
         }
+    }
+
+    /// Whether a pod of it came, went or has another sandbox since the last look: what its end took along is no damage.
+    pub(super) fn restarted(&self, outcome: &Outcome) -> bool {
+        self.sandboxes != outcome.sandboxes()
     }
 
     /// Interfaces that their pods have set up or down since the last look.

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         desired::Nic,
         device::panel_name,
-        intent::NicKey,
+        intent::{NicKey, PodKey},
         observed::{Observed, PodLink, PodView, SandboxId},
         plan::{Plan, Trouble},
         spec::InterfaceId,
@@ -31,6 +31,7 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
         entry.looked_at = outcome.looked_at;
     }
     entry.ups = outcome.ups();
+    entry.sandboxes = outcome.sandboxes();
     let interfaces = interfaces(entry, outcome);
     entry.states = interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
     let worst = interfaces.values().map(|status| status.state).max().unwrap_or(State::Ready);
@@ -84,6 +85,17 @@ impl Outcome {
     pub(super) fn ups(&self) -> BTreeMap<NicKey, bool> {
         let seen = |nic: &Nic| Some((nic.key.clone(), seen(nic, &self.observed).0?.up));
         self.desired.nics.iter().filter_map(seen).collect()
+    }
+}
+
+impl Outcome {
+    /// The sandbox of each pod that is there.
+    pub(super) fn sandboxes(&self) -> BTreeMap<PodKey, SandboxId> {
+        let present = |(pod, view): (&PodKey, &PodView)| match view {
+            PodView::Present(present) => Some((pod.clone(), present.sandbox.clone())),
+            PodView::Absent(_) | PodView::Refused(_) => None,
+        };
+        self.observed.pods.iter().filter_map(present).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use nix::mount::{MsFlags, mount};
 
-use crate::lab::Lab;
+use crate::{lab::Lab, netns};
 
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -18,7 +18,7 @@ impl Lab {
     /// The system refuses.
     pub fn reboot(&self) {
         for name in self.namespaces() {
-            self.ip(&format!("netns del {name}"));
+            netns::remove(&name).unwrap_or_else(|error| panic!("{error:#}"));
         }
         let number = self.number();
         let file = self.directory().join(format!("boot-{number}"));

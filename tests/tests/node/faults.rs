@@ -1,89 +1,35 @@
-//! All or nothing: every step of a change fails once, on the real kernel.
+//! All or nothing: every step of a change fails once, on the real kernel; so does every look, and every write to the store.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod faulty;
+mod healed;
 
-use nix::errno::Errno;
+use std::{path::PathBuf, sync::Arc};
+
 use podwire_agent::{
     domain::{
         name::TopologyKey,
-        observed::Observed,
         spec::{
             AttachmentSpec, BridgeSpec, InterfaceSpec, IpamSpec, LinkMode, LinkSpec, PodOwner, RouteSpec, SubnetSpec,
             Target, TopologySpec,
         },
         status::State,
-        step::Step,
     },
-    kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, NetnsDir, Site, SiteView, StepFailed},
+    kernel::{LinuxKernel, NetnsDir},
     panel::{Apply, ChangeError, Engine, EngineConfig, Fence},
     pods::NamedPods,
-    store::MemoryStore,
+    store::{MemoryStore, Record, Store},
 };
 
-use podwire_tests::condition::eventually;
+use podwire_tests::{
+    condition::{eventually, holds},
+    lab::{Lab, snapshot::Snapshot},
+};
 
+use self::faulty::{Call, Fault, FaultyKernel, FaultyStore};
 use crate::private;
 
-/// The real kernel, but for one step: the one before which so many steps were taken fails.
-struct Faulty {
-    kernel: LinuxKernel,
-    left: Arc<AtomicUsize>,
-}
-
-struct FaultySite {
-    site: Box<dyn Site>,
-    left: Arc<AtomicUsize>,
-}
-
-/// No fault.
-const NEVER: usize = usize::MAX;
-
-impl Kernel for Faulty {
-    fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError> {
-        Ok(Box::new(FaultySite { site: self.kernel.open(view)?, left: Arc::clone(&self.left) }))
-    }
-
-    fn ear(&self) -> Arc<Ear> {
-        self.kernel.ear()
-    }
-
-    fn reap(&self) -> Result<(), KernelError> {
-        self.kernel.reap()
-    }
-}
-
-impl Site for FaultySite {
-    fn observe(&mut self) -> Result<Observed, KernelError> {
-        self.site.observe()
-    }
-
-    fn looked_at(&self) -> Moment {
-        self.site.looked_at()
-    }
-
-    fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
-        let left = self.left.load(Ordering::SeqCst);
-        if left == NEVER {
-            return self.site.execute(steps);
-        }
-        if left >= steps.len() {
-            self.left.store(left - steps.len(), Ordering::SeqCst);
-            return self.site.execute(steps);
-        }
-        self.site.execute(&steps[..left])?;
-        // One fault only: what follows is the undoing.
-        self.left.store(NEVER, Ordering::SeqCst);
-        let source =
-            KernelError::Netlink { operation: "RTM_NEWLINK", errno: Errno::EIO, sentence: "a fault".to_owned() };
-        Err(StepFailed { at: left, source })
-    }
-}
+/// Whatever may fail.
+const CALLS: [Call; 4] = [Call::Step, Call::Observe, Call::Open, Call::Put];
 
 fn interface(pod: &str, name: &str) -> InterfaceSpec {
     InterfaceSpec {
@@ -153,74 +99,156 @@ fn second() -> TopologySpec {
     }
 }
 
-async fn engine(left: &Arc<AtomicUsize>) -> Engine {
-    let dir = NetnsDir::new("/run/netns");
-    let config = EngineConfig {
-        node_name: "lab".to_owned(),
-        netns_dir: PathBuf::from("/run/netns"),
-        state_dir: PathBuf::from("/run/lab/unused"),
-        node_devices: vec![],
-        allow_netns: false,
-        max_topologies: 16,
-    };
-    let kernel = Arc::new(Faulty { kernel: LinuxKernel::new(dir.clone()).unwrap(), left: Arc::clone(left) });
-    let store = Arc::new(MemoryStore::default());
-    Engine::start_with(config, kernel, Arc::new(NamedPods::new(dir)), store, None).await.unwrap()
+/// An engine, a fault that can happen to it, and what it stores.
+struct Patient {
+    engine: Engine,
+    fault: Fault,
+    store: Arc<MemoryStore>,
 }
 
-async fn apply(engine: &Engine, spec: TopologySpec) -> Result<State, ChangeError> {
-    engine.apply(Apply { spec, fence: Fence::default(), until: None }).await.map(|view| view.state())
+impl Patient {
+    async fn new() -> Self {
+        Self::with(Arc::new(MemoryStore::default()), Fault::default()).await
+    }
+
+    async fn with(store: Arc<MemoryStore>, fault: Fault) -> Self {
+        let dir = NetnsDir::new("/run/netns");
+        let config = EngineConfig {
+            node_name: "lab".to_owned(),
+            netns_dir: PathBuf::from("/run/netns"),
+            state_dir: PathBuf::from("/run/lab/unused"),
+            node_devices: vec![],
+            allow_netns: false,
+            max_topologies: 16,
+        };
+        let kernel = FaultyKernel { kernel: LinuxKernel::new(dir.clone()).unwrap(), fault: fault.clone() };
+        let faulty = FaultyStore { store: Arc::<MemoryStore>::clone(&store), fault: fault.clone() };
+        let pods = Arc::new(NamedPods::new(dir));
+        let engine = Engine::start_with(config, Arc::new(kernel), pods, Arc::new(faulty), None).await.unwrap();
+        Self { engine, fault, store }
+    }
+
+    async fn apply(&self, spec: TopologySpec) -> Result<State, ChangeError> {
+        self.engine.apply(Apply { spec, fence: Fence::default(), until: None }).await.map(|view| view.state())
+    }
+
+    /// What a start after a crash at this moment would find.
+    fn record(&self) -> Option<Record> {
+        self.store.load().unwrap().into_iter().find_map(|(of, record)| (of == key()).then_some(record))
+    }
+
+    fn stored(&self) -> Option<TopologySpec> {
+        match self.record()? {
+            Record::Live { intent, .. } => Some(intent.spec.clone()),
+            Record::Deleted { .. } => None,
+        }
+    }
+
+    /// A second look finds nothing to do.
+    async fn is_clean(&self, spec: TopologySpec, when: &str) {
+        let plan = self.engine.plan(Apply { spec, fence: Fence::default(), until: None }).await.unwrap();
+        assert!(plan.0.is_empty(), "{when}: {:?}", plan.0);
+    }
+}
+
+async fn comes_to(lab: &Lab, wanted: &Snapshot, when: &str) {
+    eventually(when, async || {
+        let now = lab.snapshot().without_indexes();
+        holds(now == *wanted, wanted.difference(&now))
+    })
+    .await;
 }
 
 #[test]
-fn every_step_of_an_apply_fails_once_and_leaves_what_was_before() {
+fn whatever_fails_in_an_apply_leaves_what_was_before() {
     private(async |lab| {
         let [_a, _b, _c] = lab.pods(["a", "b", "c"]);
-        let left = Arc::new(AtomicUsize::new(NEVER));
-        let engine = engine(&left).await;
+        let patient = Patient::new().await;
         let empty = lab.snapshot();
-        let mut faults = 0;
-        for step in 0.. {
-            left.store(step, Ordering::SeqCst);
-            let made = apply(&engine, first()).await;
-            let happened = left.swap(NEVER, Ordering::SeqCst) == NEVER;
-            if !happened {
-                assert_eq!(made.unwrap(), State::Ready);
-                break;
+        for call in CALLS {
+            for at in 0.. {
+                let when = format!("{call:?} {at}");
+                patient.fault.arm(call, at);
+                let made = patient.apply(first()).await;
+                if !patient.fault.happened() {
+                    assert_eq!(made.unwrap(), State::Ready, "{when}");
+                    assert!(at > if call == Call::Step { 20 } else { 0 }, "{at} is no apply");
+                    break;
+                }
+                let undone = matches!(made, Err(ChangeError::Step { undo: None, .. }));
+                assert!(undone || call != Call::Step && made.is_err(), "{when}: {made:?}");
+                assert_eq!(patient.stored(), None, "{when}");
+                eventually("the panel is taken down", async || {
+                    let left = lab.panels();
+                    holds(left.is_empty(), format!("{left:?}"))
+                })
+                .await;
+                empty.assert_same(&lab.snapshot());
             }
-            faults += 1;
-            assert!(matches!(made, Err(ChangeError::Step { undo: None, .. })), "step {step}: {made:?}");
-            eventually("the panel is taken down", async || {
-                let left: Vec<String> = lab.namespaces().into_iter().filter(|n| n.starts_with("podwire")).collect();
-                if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-            })
-            .await;
-            empty.assert_same(&lab.snapshot());
+            patient.is_clean(first(), "after it").await;
+            patient.engine.delete(key(), Fence::default()).await.unwrap();
         }
-        assert!(faults > 20, "{faults} steps is no apply");
     });
 }
 
 #[test]
-fn every_step_of_a_change_fails_once_and_the_wires_are_those_before() {
+fn whatever_fails_in_a_change_leaves_the_wires_before() {
     private(async |lab| {
         let [a, b, _c] = lab.pods(["a", "b", "c"]);
-        let left = Arc::new(AtomicUsize::new(NEVER));
-        let engine = engine(&left).await;
-        for step in 0.. {
-            assert_eq!(apply(&engine, first()).await.unwrap(), State::Ready);
-            left.store(step, Ordering::SeqCst);
-            let made = apply(&engine, second()).await;
-            if left.swap(NEVER, Ordering::SeqCst) != NEVER {
-                assert_eq!(made.unwrap(), State::Ready);
-                break;
+        let patient = Patient::new().await;
+        for call in CALLS {
+            for at in 0.. {
+                let when = format!("{call:?} {at}");
+                assert_eq!(patient.apply(first()).await.unwrap(), State::Ready, "{when}");
+                patient.fault.arm(call, at);
+                let made = patient.apply(second()).await;
+                if !patient.fault.happened() {
+                    assert_eq!(made.unwrap(), State::Ready, "{when}");
+                    assert!(at > 0);
+                    break;
+                }
+                let undone = matches!(made, Err(ChangeError::Step { undo: None, .. }));
+                assert!(undone || call != Call::Step && made.is_err(), "{when}: {made:?}");
+                let view = patient.engine.get(&key()).await.unwrap();
+                assert_eq!((view.state(), &view.intent.spec), (State::Ready, &first()), "{when}");
+                assert_eq!(patient.stored(), Some(first()), "{when}");
+                patient.is_clean(first(), &when).await;
+                a.ping(b.address("net1"));
+                a.ping(b.address("net2"));
             }
-            assert!(matches!(made, Err(ChangeError::Step { undo: None, .. })), "step {step}: {made:?}");
-            let view = engine.get(&key()).await.unwrap();
-            assert_eq!((view.state(), &view.intent.spec), (State::Ready, &first()), "step {step}");
-            a.ping(b.address("net1"));
-            a.ping(b.address("net2"));
+            assert!(!a.reaches("10.0.0.3".parse().unwrap()), "the change moved it to another bridge");
+            patient.is_clean(second(), "after it").await;
         }
-        assert!(!a.reaches("10.0.0.3".parse().unwrap()), "the change moved it to another bridge");
+    });
+}
+
+#[test]
+fn whatever_fails_in_a_delete_leaves_all_of_it_or_nothing() {
+    private(async |lab| {
+        lab.pods(["a", "b", "c"]);
+        let patient = Patient::new().await;
+        let empty = lab.snapshot();
+        for call in CALLS {
+            for at in 0.. {
+                let when = format!("{call:?} {at}");
+                assert_eq!(patient.apply(second()).await.unwrap(), State::Ready, "{when}");
+                let whole = lab.snapshot().without_indexes();
+                patient.fault.arm(call, at);
+                let gone = patient.engine.delete(key(), Fence::default()).await;
+                if !patient.fault.happened() {
+                    gone.unwrap();
+                    assert!(at > 0);
+                    break;
+                }
+                assert!(gone.is_err(), "{when}");
+                assert_eq!(patient.stored(), Some(second()), "{when}");
+                comes_to(lab, &whole, &when).await;
+                assert_eq!(patient.engine.get(&key()).await.unwrap().state(), State::Ready, "{when}");
+                patient.is_clean(second(), &when).await;
+            }
+            eventually("the panel is taken down", async || holds(lab.panels().is_empty(), "it is there")).await;
+            empty.assert_same(&lab.snapshot());
+            assert_eq!(patient.stored(), None);
+        }
     });
 }

@@ -61,7 +61,8 @@ impl Engine {
     fn healed(&self, key: &TopologyKey, cause: &Cause, outcome: &Outcome) {
         // That a port follows the state of the far NIC is no repair.
         let repairs = || outcome.taken.iter().any(|step| !matches!(step, Step::SetPort(..)));
-        let by_somebody = matches!(cause, Cause::Heard(_) | Cause::Again) && repairs();
+        let restarted = self.ledger().get(key).is_some_and(|entry| entry.restarted(outcome));
+        let by_somebody = matches!(cause, Cause::Heard(_) | Cause::Again) && repairs() && !restarted;
         {
             let (mut ledger, now) = (self.ledger(), boottime());
             ledger.forget_former(key);
@@ -70,7 +71,9 @@ impl Engine {
                     Cause::Heard(_) if by_somebody => {
                         entry.fights.repaired(&outcome.taken, &entry.flapped(outcome), now);
                     }
+                    Cause::Heard(_) if restarted => {}
                     Cause::Heard(_) => entry.vain.looked(now),
+                    Cause::Again if restarted => {}
                     Cause::Again => entry.fights.repaired_again(&outcome.taken, now),
                     Cause::Started | Cause::Appeared(_) | Cause::Gone(_) | Cause::DeleteFailed => {}
                 }

@@ -1,0 +1,136 @@
+//! The real kernel and the real store, but for one call.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::errno::Errno;
+use podwire_agent::{
+    domain::{name::TopologyKey, observed::Observed, step::Step},
+    kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, Site, SiteView, StepFailed},
+    store::{Record, Store, StoreError},
+};
+
+/// What fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// A step of a plan.
+    Step,
+    /// A look at the kernel.
+    Observe,
+    /// The opening of what a converge works on.
+    Open,
+    /// A write to the store.
+    Put,
+}
+
+/// One fault that is to happen: at the call before which so many were made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fault(Arc<Mutex<Option<(Call, usize)>>>);
+
+impl Fault {
+    /// Lets a call fail, once.
+    pub(super) fn arm(&self, call: Call, after: usize) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, after));
+    }
+
+    /// Whether it has not happened yet.
+    pub(super) fn is_armed(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Takes it back where it did not happen, and says whether it did.
+    pub(super) fn happened(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_none()
+    }
+
+    /// Which of `calls` calls fails now.
+    fn due(&self, call: Call, calls: usize) -> Option<usize> {
+        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wanted, left) = armed.as_mut()?;
+        if *wanted != call {
+            return None;
+        }
+        if *left >= calls {
+            *left -= calls;
+            return None;
+        }
+        // One fault only: what follows is the undoing.
+        armed.take().map(|(_, at)| at)
+    }
+
+    fn kernel(&self, call: Call) -> Result<(), KernelError> {
+        self.due(call, 1).map_or(Ok(()), |_| Err(error()))
+    }
+
+    fn store(&self, path: &TopologyKey) -> Result<(), StoreError> {
+        let source = || std::io::Error::from_raw_os_error(Errno::EIO as i32);
+        let error = || StoreError::Io { operation: "write", path: path.to_string(), source: source() };
+        self.due(Call::Put, 1).map_or(Ok(()), |_| Err(error()))
+    }
+}
+
+fn error() -> KernelError {
+    KernelError::Netlink { operation: "RTM_NEWLINK", errno: Errno::EIO, sentence: "a fault".to_owned() }
+}
+
+pub(super) struct FaultyKernel {
+    pub(super) kernel: LinuxKernel,
+    pub(super) fault: Fault,
+}
+
+struct FaultySite {
+    site: Box<dyn Site>,
+    fault: Fault,
+}
+
+impl Kernel for FaultyKernel {
+    fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError> {
+        self.fault.kernel(Call::Open)?;
+        Ok(Box::new(FaultySite { site: self.kernel.open(view)?, fault: self.fault.clone() }))
+    }
+
+    fn ear(&self) -> Arc<Ear> {
+        self.kernel.ear()
+    }
+
+    fn reap(&self) -> Result<(), KernelError> {
+        self.kernel.reap()
+    }
+}
+
+impl Site for FaultySite {
+    fn observe(&mut self) -> Result<Observed, KernelError> {
+        self.fault.kernel(Call::Observe)?;
+        self.site.observe()
+    }
+
+    fn looked_at(&self) -> Moment {
+        self.site.looked_at()
+    }
+
+    fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
+        let Some(at) = self.fault.due(Call::Step, steps.len()) else { return self.site.execute(steps) };
+        self.site.execute(&steps[..at])?;
+        Err(StepFailed { at, source: error() })
+    }
+}
+
+pub(super) struct FaultyStore {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) fault: Fault,
+}
+
+impl Store for FaultyStore {
+    fn load(&self) -> Result<Vec<(TopologyKey, Record)>, StoreError> {
+        self.store.load()
+    }
+
+    fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError> {
+        self.fault.store(key)?;
+        self.store.put(key, record)
+    }
+
+    fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
+        self.fault.store(key)?;
+        self.store.forget(key)
+    }
+}
