@@ -66,14 +66,13 @@ impl Engine {
         {
             let (mut ledger, now) = (self.ledger(), boottime());
             ledger.forget_former(key);
-            if let Some(entry) = ledger.get_mut(key) {
+            // What goes and comes with a pod is nobody's quarrel.
+            if let Some(entry) = ledger.get_mut(key).filter(|_| !restarted) {
                 match cause {
                     Cause::Heard(_) if by_somebody => {
                         entry.fights.repaired(&outcome.taken, &entry.flapped(outcome), now);
                     }
-                    Cause::Heard(_) if restarted => {}
                     Cause::Heard(_) => entry.vain.looked(now),
-                    Cause::Again if restarted => {}
                     Cause::Again => entry.fights.repaired_again(&outcome.taken, now),
                     Cause::Started | Cause::Appeared(_) | Cause::Gone(_) | Cause::DeleteFailed => {}
                 }
