@@ -91,7 +91,7 @@ fn ends_as_if_built_anew(stream: u64) {
             history.start().await;
             let built = at_rest(lab, history.agent()).await;
             assert!(came_to == built, "{}\nafter\n{}", built.difference(&came_to), history.story());
-            history.end().await;
+            history.end();
         }
     });
 }

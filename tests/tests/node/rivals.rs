@@ -24,7 +24,7 @@ fn wanted(generation: u64, mtu: u32) -> Topology {
 }
 
 async fn again(lab: &Lab, mut agent: Agent, round: u64) -> Agent {
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         agent.kill();
     } else {
         agent.terminate().await;

@@ -53,7 +53,7 @@ fn what(path: &Path) -> Option<String> {
     let found = fs::symlink_metadata(path).ok()?;
     Some(match found.file_type() {
         kind if kind.is_file() => format!("{:?} {:?}", found.permissions(), fs::read(path).unwrap()),
-        kind if kind.is_symlink() => format!("to {:?}", fs::read_link(path).unwrap()),
+        kind if kind.is_symlink() => format!("to {}", fs::read_link(path).unwrap().display()),
         kind => format!("{kind:?}"),
     })
 }
@@ -183,7 +183,7 @@ fn a_truncated_store() {
 
 #[test]
 fn a_store_of_garbage() {
-    damaged("cannot be read", |path| fs::write(path, [0xa5; 70_000]).unwrap());
+    damaged("cannot be read", |path| fs::write(path, vec![0xa5; 70_000]).unwrap());
 }
 
 #[test]

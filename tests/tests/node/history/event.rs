@@ -43,7 +43,7 @@ impl<'a> History<'a> {
     }
 
     /// Leaves nothing to the next one.
-    pub(super) async fn end(mut self) {
+    pub(super) fn end(mut self) {
         self.agent().kill();
         self.lab.reboot();
         crate::recover::lose_state(self.lab);
