@@ -59,8 +59,6 @@ pub fn run(helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
     }
     match outside(Path::new(helper), user) {
         Ok((status, output)) if status.success() => show(&output),
-        // Figures, for who runs it with `--nocapture`.
-        Ok((status, output)) if status.success() => eprint!("{output}"),
         Ok((status, output)) if status.code() == Some(i32::from(FORBIDDEN)) => skip(&output),
         Ok((status, output)) => panic!("inside the private kernel: {status}\n{output}"),
         Err(error) => panic!("{error:#}"),

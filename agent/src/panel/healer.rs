@@ -140,10 +140,16 @@ impl Engine {
             entry.alarm = next;
             next
         };
-        let Some(next) = next else { return };
+        if let Some(next) = next {
+            self.heal_after(key, next.saturating_sub(now));
+        }
+    }
+
+    /// Heals a topology after a pause.
+    pub(in crate::panel) fn heal_after(&self, key: &TopologyKey, pause: Duration) {
         let (engine, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
-            sleep(next.saturating_sub(now)).await;
+            sleep(pause).await;
             engine.heal_soon(vec![key], &Cause::Again);
         });
     }

@@ -33,6 +33,12 @@ use super::{
 /// How long a deleted topology's generation fences.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Wait between a heal that failed as a whole and the next, at first.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+
+/// And at last.
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
 /// What a change does to the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lease {
@@ -69,8 +75,8 @@ pub(super) struct Entry {
     pub alarm: Option<Duration>,
     /// Looks that found nothing to put right.
     pub vain: Vain,
-    /// A heal of it failed as a whole.
-    pub failed: bool,
+    /// How long the heal that comes waits, as those before it failed as a whole; zero: the last one did not.
+    pub failed: Duration,
     /// Whether each interface that is there was set up by its pod when it was last seen.
     pub ups: BTreeMap<NicKey, bool>,
     /// The sandbox of each pod that was there when it was last seen.
@@ -93,7 +99,7 @@ impl Entry {
             fights: Fights::default(),
             alarm: None,
             vain: Vain::default(),
-            failed: false,
+            failed: Duration::ZERO,
             ups: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
         }
@@ -102,6 +108,12 @@ impl Entry {
     /// Whether a pod of it came, went or has another sandbox since the last look: what its end took along is no damage.
     pub(super) fn restarted(&self, outcome: &Outcome) -> bool {
         self.sandboxes != outcome.sandboxes()
+    }
+
+    /// Notes that a heal failed as a whole, and says how long to wait with the next one.
+    pub(super) fn heal_failed(&mut self) -> Duration {
+        self.failed = (self.failed * 2).clamp(FIRST_RETRY, LAST_RETRY);
+        self.failed
     }
 
     /// Interfaces that their pods have set up or down since the last look.
@@ -159,10 +171,10 @@ impl Ledger {
         self.entries.iter().filter(|(_, entry)| on_device(entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Topologies whose interfaces are not all READY, or that could not be healed.
+    /// Topologies whose interfaces are not all READY.
     pub(super) fn unfinished(&self) -> Vec<TopologyKey> {
-        let unfinished = |entry: &Entry| entry.failed || entry.state.0 != State::Ready;
-        self.entries.iter().filter(|(_, entry)| unfinished(entry)).map(|(key, _)| key.clone()).collect()
+        let unfinished = self.entries.iter().filter(|(_, entry)| entry.state.0 != State::Ready);
+        unfinished.map(|(key, _)| key.clone()).collect()
     }
 
     /// Whether a caller may change a topology.

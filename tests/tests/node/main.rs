@@ -45,8 +45,8 @@ mod scale;
 mod stored;
 mod triangle;
 mod troubles;
-mod verify;
 mod unreadable;
+mod verify;
 mod watch;
 mod wire;
 

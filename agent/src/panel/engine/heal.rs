@@ -1,6 +1,6 @@
 //! What an event sets off.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     domain::{name::TopologyKey, step::Step},
@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    super::{converge::Outcome, healer::Cause},
+    super::{converge::Outcome, healer::Cause, ledger::Entry},
     Engine, chain,
 };
 
@@ -48,13 +48,14 @@ impl Engine {
             }
             Err(error) => Err(error),
         };
-        let failed = healed.is_err();
         match healed {
             Ok(outcome) => self.healed(key, cause, &outcome),
-            Err(error) => tracing::warn!(topology = %key, %cause, error = %chain(&error), "healing failed"),
-        }
-        if let Some(entry) = self.ledger().get_mut(key) {
-            entry.failed = failed;
+            Err(error) => {
+                let pause = self.ledger().get_mut(key).map(Entry::heal_failed).unwrap_or_default();
+                let error = chain(&error);
+                tracing::warn!(topology = %key, %cause, error, retry = ?pause, "healing failed");
+                self.heal_after(key, pause);
+            }
         }
     }
 
@@ -67,6 +68,9 @@ impl Engine {
             let (mut ledger, now) = (self.ledger(), boottime());
             ledger.forget_former(key);
             // What goes and comes with a pod is nobody's quarrel.
+            if let Some(entry) = ledger.get_mut(key) {
+                entry.failed = Duration::ZERO;
+            }
             if let Some(entry) = ledger.get_mut(key).filter(|_| !restarted) {
                 match cause {
                     Cause::Heard(_) if by_somebody => {
