@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{
@@ -16,11 +17,11 @@ use clap::{
 };
 
 use crate::{
-    config::{Config, PodSource, absolute},
+    config::{Config, PodSettings, absolute},
     health::Health,
     kernel::{LinuxKernel, NetnsDir},
     panel::{LookError, NoSuchTopology},
-    pods::{NamedPods, Pods},
+    pods::Pods,
     run::{Alone, AloneError},
     store::StoreError,
 };
@@ -66,9 +67,8 @@ pub enum Command {
 /// Where the agent of this node has its things: give what the agent is given.
 #[derive(Debug, Clone, Args)]
 struct Place {
-    /// How pods are found.
-    #[arg(long, value_name = "SOURCE", env = "PODWIRE_PODS", value_enum, default_value_t = PodSource::Netns)]
-    pods: PodSource,
+    #[command(flatten)]
+    pods: PodSettings,
 
     /// Directory of named network namespaces, those of panels among them: an absolute path.
     #[arg(long, value_name = "DIR", env = "PODWIRE_NETNS_DIR", default_value = "/run/netns", value_parser = absolute)]
@@ -118,12 +118,22 @@ impl Arguments {
             let message = format!("--{flag} stands before `{name}`: write what `{name}` takes behind it\n");
             return Err(Program::command().error(ErrorKind::ArgumentConflict, message));
         }
+        let checked = command.place().pods.check();
+        checked.map_err(|error| Program::command().error(ErrorKind::ValueValidation, error))?;
         Ok(Self::Command(command))
     }
 }
 
 impl Command {
-    /// Does it, and says on the standard output what it found and did.
+    fn place(&self) -> &Place {
+        match self {
+            Self::Recover(recover) => &recover.place,
+            Self::Purge(purge) => &purge.place,
+        }
+    }
+
+    /// Does it, and says on the standard output what it found and did. Blocks; must be called within a tokio runtime, in
+    /// which the container runtime is asked.
     pub fn run(&self) -> ExitCode {
         let mut out = io::stdout().lock();
         let done = match self {
@@ -152,10 +162,8 @@ impl Place {
         Ok(LinuxKernel::new(self.dir())?)
     }
 
-    fn pods(&self) -> Box<dyn Pods> {
-        match self.pods {
-            PodSource::Netns => Box::new(NamedPods::new(self.dir())),
-        }
+    fn pods(&self) -> Arc<dyn Pods> {
+        self.pods.source().start(self.dir())
     }
 
     /// Keeps agents from starting until it is dropped. Where there is no such directory there never was one.

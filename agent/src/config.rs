@@ -1,5 +1,7 @@
 //! Settings, by flag or environment variable.
 
+mod pods;
+
 use std::{
     fmt, fs,
     net::SocketAddr,
@@ -16,6 +18,8 @@ use clap::{
 use tracing_subscriber::EnvFilter;
 
 use crate::{domain::if_name::IfName, panel::EngineConfig};
+
+pub use pods::{PodSettings, PodSource};
 
 /// The podwire agent: wires pods together on this node.
 ///
@@ -34,9 +38,9 @@ pub struct Config {
     #[arg(value_parser = BoolishValueParser::new())]
     pub insecure_plaintext_tcp: bool,
 
-    /// How pods are found.
-    #[arg(long, value_name = "SOURCE", env = "PODWIRE_PODS", value_enum, default_value_t = PodSource::Netns)]
-    pub pods: PodSource,
+    /// Where pods come from.
+    #[command(flatten)]
+    pub pods: PodSettings,
 
     /// Directory of named network namespaces, those of panels among them: an absolute path.
     #[arg(long, value_name = "DIR", env = "PODWIRE_NETNS_DIR", default_value = "/run/netns", value_parser = absolute)]
@@ -79,13 +83,6 @@ pub struct Config {
     pub log_level: String,
 }
 
-/// How pods are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PodSource {
-    /// Pod `bb1` is the named network namespace `bb1` of --netns-dir.
-    Netns,
-}
-
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -104,6 +101,14 @@ pub enum ConfigError {
          meant, or listen on a unix socket"
     )]
     PlaintextTcp(Endpoint),
+    /// A socket that would not be used.
+    #[error("--cri-socket {}: with --pods {pods} no container runtime is asked: leave one of the two out", .socket.display())]
+    UnusedSocket {
+        /// The socket.
+        socket: PathBuf,
+        /// How pods are found.
+        pods: PodSource,
+    },
     /// Nothing to listen on.
     #[error("--listen: at least one address is required")]
     NoListener,
@@ -116,6 +121,7 @@ impl Config {
     ///
     /// Settings that do not go together.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.pods.check()?;
         let tcp = self.listen.iter().find(|endpoint| matches!(endpoint, Endpoint::Tcp(_)));
         match tcp {
             _ if self.listen.is_empty() => Err(ConfigError::NoListener),

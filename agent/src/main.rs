@@ -26,6 +26,11 @@ fn main() -> ExitCode {
         Arguments::Command(command) => {
             log(LogFormat::Text, "warn");
             raise_descriptor_limit();
+            let runtime = match Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return failed(&error),
+            };
+            let _entered = runtime.enter();
             return command.run();
         }
     };

@@ -1,23 +1,54 @@
 //! Where a pod lives: the only room that knows how pod names become network namespaces.
 
+mod announced;
+mod announcements;
+mod cri;
+mod door;
 mod named;
 mod watch;
 
-use std::{collections::BTreeMap, path::PathBuf, pin::Pin};
+use std::{collections::BTreeMap, path::PathBuf, pin::Pin, sync::Arc};
 
 use futures_util::Stream;
 
 use crate::{
     domain::{
         intent::PodKey,
-        name::{Namespace, PodUid},
-        observed::SandboxId,
+        name::{Namespace, PodName, PodUid},
+        observed::{Refusal, SandboxId},
         spec::PodOwner,
     },
-    kernel::{KernelError, PodDoor},
+    kernel::{KernelError, NetnsDir, PodDoor},
 };
 
+pub use announced::AnnouncedPods;
+pub use cri::{CriPods, RuntimeError};
 pub use named::NamedPods;
+
+/// How pods are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// By the container runtime of the node.
+    Cri {
+        /// Its socket; `None`: looked for in the usual places.
+        socket: Option<PathBuf>,
+    },
+    /// As named network namespaces.
+    Netns,
+    /// As the CNI plugin announces them.
+    Announced,
+}
+
+impl Source {
+    /// Starts to look for pods. Must be called within a tokio runtime; `dir` is the directory of named network namespaces.
+    pub fn start(self, dir: NetnsDir) -> Arc<dyn Pods> {
+        match self {
+            Self::Cri { socket } => Arc::new(CriPods::start(socket, dir)),
+            Self::Netns => Arc::new(NamedPods::new(dir)),
+            Self::Announced => Arc::new(AnnouncedPods::default()),
+        }
+    }
+}
 
 /// The source of pods does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +65,9 @@ pub enum PodsError {
         #[source]
         source: std::io::Error,
     },
+    /// The container runtime does not answer.
+    #[error("the container runtime does not answer")]
+    Runtime(#[source] Arc<RuntimeError>),
 }
 
 /// A pod that is looked for.
@@ -64,6 +98,43 @@ pub struct Pod {
     pub problem: Option<String>,
 }
 
+/// A sandbox as the CNI plugin tells of it: the container runtime does not list it before CNI ADD has returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnnouncedSandbox {
+    /// Kubernetes namespace of its pod: `K8S_POD_NAMESPACE` of `CNI_ARGS`.
+    pub namespace: Namespace,
+    /// Name of its pod: `K8S_POD_NAME`.
+    pub pod: PodName,
+    /// UID of its pod: `K8S_POD_UID`, which old runtimes do not give.
+    pub uid: Option<PodUid>,
+    /// The runtime's id of it: `CNI_CONTAINERID`.
+    pub sandbox_id: SandboxId,
+    /// Path of its network namespace as the agent sees it: `CNI_NETNS`. It comes from outside: nobody has checked what is
+    /// there.
+    pub netns_path: PathBuf,
+}
+
+impl AnnouncedSandbox {
+    /// Its pod, to be looked for.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { namespace: self.namespace.clone(), owner: PodOwner::Pod(self.pod.clone()), uid: None }
+    }
+}
+
+/// Why a sandbox cannot be announced.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnounceError {
+    /// This source of pods takes no announcements.
+    #[error("pods are found by `--pods {0}` on this node, and that takes no announcements")]
+    Unsupported(&'static str),
+    /// There is no network namespace of a pod at its path.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// The source does not answer.
+    #[error(transparent)]
+    Pods(#[from] PodsError),
+}
+
 /// Something that happened to pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PodChange {
@@ -80,7 +151,7 @@ pub type PodChanges = Pin<Box<dyn Stream<Item = PodChange> + Send>>;
 
 /// A source of pods.
 pub trait Pods: Send + Sync + 'static {
-    /// How it finds them, in one word: `netns`.
+    /// How it finds them, in one word: `cri`, `netns`, `announced`.
     fn kind(&self) -> &'static str;
 
     /// Which network namespace a name means.
@@ -106,4 +177,32 @@ pub trait Pods: Send + Sync + 'static {
     ///
     /// They cannot be followed.
     fn changes(&self) -> Result<PodChanges, PodsError>;
+
+    /// Tells of a sandbox before its runtime lists it: it is the pod's current one from now on, until it is withdrawn, or
+    /// until the runtime lists a newer one that is READY. The same one again changes nothing. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<(), AnnounceError> {
+        let _ = sandbox;
+        Err(AnnounceError::Unsupported(self.kind()))
+    }
+
+    /// Takes an announcement back: the pod that it was of; `None`: there was none. Another sandbox of that pod is not
+    /// touched.
+    fn withdraw(&self, sandbox: &SandboxId) -> Option<PodKey> {
+        let _ = sandbox;
+        None
+    }
+
+    /// The sandboxes whose announcements were not taken back.
+    fn announced(&self) -> Vec<SandboxId> {
+        Vec::new()
+    }
+}
+
+/// A pod of Kubernetes: a name with a `/` in it, so never that of a named network namespace.
+fn pod_key(namespace: &Namespace, pod: &PodName) -> PodKey {
+    PodKey::new(format!("{namespace}/{pod}"))
 }

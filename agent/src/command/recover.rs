@@ -24,7 +24,7 @@ use super::{
 #[derive(Debug, Clone, Args)]
 pub struct Recover {
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 
     /// Does what is shown: sets the old state aside and writes a new one.
     #[arg(long)]

@@ -1,3 +1,5 @@
+use crate::pods::Source;
+
 use super::*;
 
 fn parse(arguments: &[&str]) -> Result<Arguments, String> {
@@ -28,6 +30,17 @@ fn a_flag_before_a_subcommand_is_refused_instead_of_ignored() {
     assert!(error.contains("--state-dir") && error.contains("`purge`"), "{error}");
     let error = parse(&["--allow-netns", "recover"]).unwrap_err();
     assert!(error.contains("--allow-netns") && error.contains("`recover`"), "{error}");
+}
+
+#[test]
+fn a_subcommand_finds_pods_as_the_agent_does() {
+    let socket = ["purge", "--cri-socket", "/run/x.sock"];
+    let Ok(Arguments::Command(command)) = parse(&socket) else { panic!() };
+    assert_eq!(command.place().pods.source(), Source::Cri { socket: Some("/run/x.sock".into()) });
+    let error = parse(&[&socket[..], &["--pods", "netns"]].concat()).unwrap_err();
+    assert!(error.contains("--pods netns") && error.contains("--cri-socket"), "{error}");
+    let Ok(Arguments::Command(command)) = parse(&["recover", "--pods", "announced"]) else { panic!() };
+    assert_eq!(command.place().pods.source(), Source::Announced);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use clap::Parser;
 
+use crate::pods::Source;
+
 use super::*;
 
 fn parse(arguments: &[&str]) -> Result<Config, String> {
@@ -38,7 +40,9 @@ fn a_bad_value_is_refused_with_its_name_and_value() {
         ("--listen", "http://localhost"),
         ("--listen", "tcp://localhost"),
         ("--listen", "tcp://127.0.0.1"),
-        ("--pods", "cri"),
+        ("--pods", "docker"),
+        ("--cri-socket", "containerd.sock"),
+        ("--cri-socket", "tcp://127.0.0.1:1"),
         ("--netns-dir", "netns"),
         ("--state-dir", "./state"),
         ("--node-device", "br%d"),
@@ -57,5 +61,22 @@ fn a_bad_value_is_refused_with_its_name_and_value() {
 fn an_endpoint_reads_back() {
     for text in ["unix:///run/podwire/agent.sock", "tcp://127.0.0.1:7001", "tcp://[::1]:7001"] {
         assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn the_socket_of_a_runtime_goes_with_a_runtime() {
+    let config = parse(&[]).unwrap();
+    assert_eq!(config.pods.source(), Source::Cri { socket: None }, "the default");
+    for text in ["/run/x.sock", "unix:///run/x.sock"] {
+        let config = parse(&["--cri-socket", text]).unwrap();
+        assert_eq!(
+            (config.pods.source(), config.check()),
+            (Source::Cri { socket: Some("/run/x.sock".into()) }, Ok(()))
+        );
+    }
+    for (name, pods) in [("netns", PodSource::Netns), ("announced", PodSource::Announced)] {
+        let config = parse(&["--pods", name, "--cri-socket", "/run/x.sock"]).unwrap();
+        assert_eq!(config.check(), Err(ConfigError::UnusedSocket { socket: "/run/x.sock".into(), pods }));
     }
 }

@@ -62,7 +62,7 @@ pub struct Node {
     pub name: String,
     /// Kernel release.
     pub kernel: String,
-    /// How pods are found: `netns`.
+    /// How pods are found: `cri`, `netns`, `announced`.
     pub pods: &'static str,
     /// Directory of the panels' network namespaces.
     pub netns_dir: PathBuf,

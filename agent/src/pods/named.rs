@@ -7,13 +7,18 @@ use crate::{
         device::PANEL_PREFIX,
         intent::PodKey,
         name::Namespace,
-        observed::{Refusal, SandboxId},
         spec::{NetnsRef, PodOwner},
     },
-    kernel::{Netns, NetnsDir, NetnsError, PodDoor, RETIRED_PREFIX},
+    kernel::{Netns, NetnsDir, PodDoor, RETIRED_PREFIX},
 };
 
-use super::{Pod, PodChanges, Pods, PodsError, Wanted, watch};
+use super::{
+    Pod, PodChanges, Pods, PodsError, Wanted,
+    door::{self, refused},
+    watch,
+};
+
+const KIND: &str = "netns";
 
 /// Pod `bb1` of every Kubernetes namespace is the network namespace `bb1` of the netns directory.
 #[derive(Debug, Clone)]
@@ -53,32 +58,20 @@ impl NamedPods {
             let message = format!("uid {uid} was asked for, and a named network namespace has none: leave it out");
             return Ok(refused("UID_MISMATCH", message));
         }
-        Ok(match Netns::open(&self.path(&wanted.owner)) {
-            Ok(netns) => {
-                let sandbox = SandboxId::new(format!("netns-{:x}", netns.cookie()));
-                PodDoor::Open(netns, sandbox)
-            }
+        Ok(match door::open(&self.path(&wanted.owner), KIND)? {
             // A process that is gone never comes back as the same one.
-            Err(error @ NetnsError::Absent(_)) if matches!(wanted.owner, PodOwner::Netns(NetnsRef::Process(_))) => {
-                refused("NO_SUCH_PROCESS", error.to_string())
+            PodDoor::Absent(reason) if matches!(wanted.owner, PodOwner::Netns(NetnsRef::Process(_))) => {
+                refused("NO_SUCH_PROCESS", reason)
             }
-            Err(error @ NetnsError::Absent(_)) => PodDoor::Absent(format!("{error} yet")),
-            Err(error @ NetnsError::NotNetns { .. }) => refused("NOT_A_NETNS", error.to_string()),
-            Err(error @ NetnsError::Own(_)) => refused("HOST_NETWORK", error.to_string()),
-            // Of the agent and not of this pod: everybody would fail.
-            Err(NetnsError::Kernel(error)) if error.is_exhausted() => return Err(error.into()),
-            Err(NetnsError::Kernel(error)) => refused("NETNS_UNREADABLE", error.to_string()),
+            PodDoor::Absent(reason) => PodDoor::Absent(format!("{reason} yet")),
+            opened => opened,
         })
     }
 }
 
-fn refused(reason: &'static str, message: String) -> PodDoor {
-    PodDoor::Refused(Refusal { reason, message })
-}
-
 impl Pods for NamedPods {
     fn kind(&self) -> &'static str {
-        "netns"
+        KIND
     }
 
     fn key(&self, _: &Namespace, owner: &PodOwner) -> PodKey {
@@ -98,7 +91,7 @@ impl Pods for NamedPods {
         let pods = names.map(|name| {
             let netns_path = self.dir.path(&name);
             let (sandbox, problem) = match Netns::open(&netns_path) {
-                Ok(netns) => (Some(SandboxId::new(format!("netns-{:x}", netns.cookie()))), None),
+                Ok(netns) => (Some(door::identity(KIND, netns.cookie())), None),
                 Err(error) => (None, Some(error.to_string())),
             };
             Pod { namespace: None, name, uid: None, sandbox, netns_path, problem }

@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     domain::{device::panel_key, name::TopologyKey},
     kernel::{Kernel, KernelError, LinuxKernel, Netns, NetnsDir, boot_id, probe, release},
-    pods::{NamedPods, Pods},
+    pods::{Pods, Source},
     store::{DiskStore, MemoryStore, OpenError, Store},
 };
 
@@ -40,7 +40,7 @@ struct Origin {
 }
 
 impl Engine {
-    /// Starts an engine on the kernel of this node. Its background tasks live until `shutdown`.
+    /// Starts an engine on the kernel of this node, for pods of this source. Its background tasks live until `shutdown`.
     ///
     /// Where the intents of the run before cannot be read, it takes no changes and touches no wire: what it shows is
     /// what it sees.
@@ -48,9 +48,9 @@ impl Engine {
     /// # Errors
     ///
     /// The kernel cannot make or mount network namespaces; another agent has the state directory, or the system refuses it.
-    pub async fn start(config: EngineConfig) -> Result<Self, ChangeError> {
+    pub async fn start(config: EngineConfig, pods: Source) -> Result<Self, ChangeError> {
         let dir = NetnsDir::new(&config.netns_dir);
-        let pods: Arc<dyn Pods> = Arc::new(NamedPods::new(dir.clone()));
+        let pods = pods.start(dir.clone());
         let (state_dir, its_pods) = (config.state_dir.clone(), Arc::clone(&pods));
         let open = move || {
             dir.prepare().map_err(look_failed)?;

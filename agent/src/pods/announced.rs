@@ -1,0 +1,120 @@
+//! Pods of which nothing is known but what the CNI plugin announces.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    domain::{intent::PodKey, name::Namespace, observed::SandboxId, spec::PodOwner},
+    kernel::PodDoor,
+};
+
+use super::{
+    AnnounceError, AnnouncedSandbox, Pod, PodChanges, Pods, PodsError, Wanted,
+    announcements::{Announcements, check},
+    door, pod_key,
+};
+
+/// Pods whose sandboxes were announced: for runtimes that cannot be asked. Of two sandboxes of a pod the one that was
+/// announced last is the current one.
+#[derive(Debug, Default)]
+pub struct AnnouncedPods(Mutex<Announcements>);
+
+impl AnnouncedPods {
+    fn all(&self) -> MutexGuard<'_, Announcements> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that are still there: nobody tells of the end of one whose CNI DEL never came.
+    fn present(&self) -> MutexGuard<'_, Announcements> {
+        let mut all = self.all();
+        all.forget_lost();
+        all
+    }
+
+    fn door(wanted: &Wanted, pod: &PodKey, sandbox: Option<&AnnouncedSandbox>) -> Result<PodDoor, PodsError> {
+        if !matches!(wanted.owner, PodOwner::Pod(_)) {
+            let message = format!("{} is not a pod, and only pods are announced on this node", wanted.owner);
+            return Ok(door::refused("NOT_A_POD", message));
+        }
+        let Some(sandbox) = sandbox else {
+            return Ok(PodDoor::Absent(format!("no sandbox of pod {pod} is announced yet")));
+        };
+        match door::another_incarnation(pod, wanted.uid.as_ref(), sandbox.uid.as_ref()) {
+            Some(refused) => Ok(refused),
+            None => door::open(&sandbox.netns_path, sandbox.sandbox_id.as_str()),
+        }
+    }
+}
+
+impl Pods for AnnouncedPods {
+    fn kind(&self) -> &'static str {
+        "announced"
+    }
+
+    fn key(&self, namespace: &Namespace, owner: &PodOwner) -> PodKey {
+        match owner {
+            PodOwner::Pod(name) => pod_key(namespace, name),
+            PodOwner::Netns(_) => PodKey::new(owner.to_string()),
+        }
+    }
+
+    fn find(&self, wanted: &[Wanted]) -> Result<BTreeMap<PodKey, PodDoor>, PodsError> {
+        let current = |each: &Wanted| match &each.owner {
+            PodOwner::Pod(name) => self.all().current(&each.namespace, name).cloned(),
+            PodOwner::Netns(_) => None,
+        };
+        drop(self.present());
+        // Opened outside the lock: it costs a thread.
+        let doors = wanted.iter().map(|each| {
+            let key = self.key(&each.namespace, &each.owner);
+            let door = Self::door(each, &key, current(each).as_ref())?;
+            Ok((key, door))
+        });
+        doors.collect()
+    }
+
+    fn list(&self) -> Result<Vec<Pod>, PodsError> {
+        // The last of each pod stays.
+        let current: BTreeMap<PodKey, AnnouncedSandbox> =
+            self.present().waiting().map(|each| (pod_key(&each.namespace, &each.pod), each.clone())).collect();
+        let pods = current.into_values().map(|each| {
+            let (sandbox, problem) = door::told(door::open(&each.netns_path, each.sandbox_id.as_str())?);
+            Ok(Pod {
+                namespace: Some(each.namespace),
+                name: each.pod.to_string(),
+                uid: each.uid,
+                sandbox,
+                netns_path: each.netns_path,
+                problem,
+            })
+        });
+        pods.collect()
+    }
+
+    /// None: who announces looks at the pod's topologies, and the kernel tells of the end of a namespace.
+    fn changes(&self) -> Result<PodChanges, PodsError> {
+        Ok(stream::pending().boxed())
+    }
+
+    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<(), AnnounceError> {
+        check(sandbox)?;
+        self.all().announce(sandbox.clone());
+        Ok(())
+    }
+
+    fn withdraw(&self, sandbox: &SandboxId) -> Option<PodKey> {
+        let withdrawn = self.all().withdraw(sandbox.as_str())?;
+        Some(pod_key(&withdrawn.namespace, &withdrawn.pod))
+    }
+
+    fn announced(&self) -> Vec<SandboxId> {
+        self.all().ids()
+    }
+}
+
+#[cfg(test)]
+mod tests;
