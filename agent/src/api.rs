@@ -14,6 +14,7 @@ mod node;
 mod parse;
 mod rebase;
 mod render;
+mod sandboxes;
 mod single;
 mod status;
 mod topologies;
@@ -23,7 +24,8 @@ use podwire_proto::v1::{
     FILE_DESCRIPTOR_SET, attachment_service_server::AttachmentServiceServer,
     bridge_service_server::BridgeServiceServer, capture_service_server::CaptureServiceServer,
     link_service_server::LinkServiceServer, netns_service_server::NetnsServiceServer,
-    node_service_server::NodeServiceServer, topology_service_server::TopologyServiceServer,
+    node_service_server::NodeServiceServer, sandbox_service_server::SandboxServiceServer,
+    topology_service_server::TopologyServiceServer,
 };
 use tonic::service::Routes;
 use tonic_reflection::server::Builder;
@@ -36,8 +38,10 @@ pub use leaving::{Leave, Leaving, leaving};
 
 /// All services of the agent, and what else a server of them needs.
 pub struct Api {
-    /// The services.
+    /// The services that whoever reaches the agent may call.
     pub routes: Routes,
+    /// Those and the ones of this node's own programs, for unix sockets.
+    pub local: Routes,
     /// Says whether they are served.
     pub health: Health,
 }
@@ -70,7 +74,9 @@ impl Api {
             .add_service(health)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
-        Ok(Self { routes, health: Health::new(reporter) })
+        let sandboxes = sandboxes::Sandboxes(engine.clone());
+        let local = routes.clone().add_service(SandboxServiceServer::new(sandboxes).max_decoding_message_size(most));
+        Ok(Self { routes, local, health: Health::new(reporter) })
     }
 }
 

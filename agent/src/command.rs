@@ -118,17 +118,18 @@ impl Arguments {
             let message = format!("--{flag} stands before `{name}`: write what `{name}` takes behind it\n");
             return Err(Program::command().error(ErrorKind::ArgumentConflict, message));
         }
-        let checked = command.place().pods.check();
+        let checked = command.place().map_or(Ok(()), |place| place.pods.check());
         checked.map_err(|error| Program::command().error(ErrorKind::ValueValidation, error))?;
         Ok(Self::Command(command))
     }
 }
 
 impl Command {
-    fn place(&self) -> &Place {
+    fn place(&self) -> Option<&Place> {
         match self {
-            Self::Recover(recover) => &recover.place,
-            Self::Purge(purge) => &purge.place,
+            Self::Recover(recover) => Some(&recover.place),
+            Self::Purge(purge) => Some(&purge.place),
+            Self::Health(_) => None,
         }
     }
 

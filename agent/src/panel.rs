@@ -23,11 +23,11 @@ pub mod view;
 
 pub use crate::{
     kernel::{Capability, KernelError, Passes, Verified},
-    pods::Pod,
+    pods::{AnnouncedSandbox, Pod},
 };
 pub use capture::{Capture, CaptureRequest, CaptureTarget};
-pub use engine::Engine;
-pub use error::ChangeError;
+pub use engine::{Engine, PluggedSandbox};
+pub use error::{ChangeError, Unready};
 pub use events::{Event, EventKind, Events, ResumeError, ResumeToken};
 pub use found::{Found, LookError};
 pub use purge::{Preview, Purge, Purged};

@@ -106,14 +106,16 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     let alone = Alone::hold(&config.netns_dir)?;
     prove_reach(&config.netns_dir).await?;
     let endpoints: Vec<Endpoint> = listeners.iter().map(Listener::endpoint).collect();
-    let engine = Engine::start(config.engine()).await.map_err(|error| RunError::Engine(Box::new(error)))?;
+    let engine = Engine::start(config.engine(), config.pods.source()).await;
+    let engine = engine.map_err(|error| RunError::Engine(Box::new(error)))?;
     let (leave, leaving) = leaving();
     let api = Api::new(&engine, config.max_topologies, leaving.clone()).map_err(RunError::Reflection)?;
     api.health.serving().await;
     let mut servers = JoinSet::new();
     let layer = CallLayer::new();
     for listener in listeners {
-        servers.spawn(listener.serve(api.routes.clone(), layer.clone(), leaving.clone()));
+        let routes = if listener.is_local() { &api.local } else { &api.routes };
+        servers.spawn(listener.serve(routes.clone(), layer.clone(), leaving.clone()));
     }
     for endpoint in &endpoints {
         tracing::info!(%endpoint, "listening");

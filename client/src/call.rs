@@ -10,6 +10,7 @@ pub(crate) mod capture;
 pub(crate) mod link;
 pub(crate) mod netns;
 pub(crate) mod node;
+pub(crate) mod sandbox;
 pub(crate) mod topology;
 pub(crate) mod verify;
 

@@ -14,7 +14,7 @@ use crate::{
         attachment_service_client::AttachmentServiceClient, bridge_service_client::BridgeServiceClient,
         capture_service_client::CaptureServiceClient, link_service_client::LinkServiceClient,
         netns_service_client::NetnsServiceClient, node_service_client::NodeServiceClient,
-        topology_service_client::TopologyServiceClient,
+        sandbox_service_client::SandboxServiceClient, topology_service_client::TopologyServiceClient,
     },
 };
 
@@ -130,6 +130,7 @@ impl Client {
     stub!(attachments, AttachmentServiceClient);
     stub!(node, NodeServiceClient);
     stub!(netns, NetnsServiceClient);
+    stub!(sandboxes, SandboxServiceClient);
 
     /// The message with the deadline on it.
     pub(crate) fn request<M>(&self, message: M) -> Request<M> {

@@ -42,6 +42,7 @@ mod error;
 mod interface;
 mod ipam;
 mod link;
+mod network_status;
 mod renewal;
 mod route;
 mod target;
@@ -60,6 +61,7 @@ pub use error::{Error, FieldViolation, Precondition, Resource};
 pub use interface::Interface;
 pub use ipam::{Ipam, Subnet};
 pub use link::Link;
+pub use network_status::{NETWORK_STATUS, network_status};
 /// The messages of package `podwire.v1`: what the calls return.
 pub use podwire_proto::v1;
 pub use renewal::Renewal;

@@ -9,7 +9,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 
 use crate::{
     domain::{assign::AssignError, status::State, violation::Violation},
-    panel::{ChangeError, ResumeError, TopologyView},
+    panel::{ChangeError, ResumeError, TopologyView, Unready},
 };
 
 /// `domain` of every `ErrorInfo`.
@@ -107,6 +107,13 @@ fn verdict(error: &ChangeError) -> Verdict {
             say(Code::Unimplemented, "UNSUPPORTED", resource("kernel feature", feature, error))
         }
         ChangeError::NotReady(view) => say(Code::DeadlineExceeded, "NOT_READY", waiting(view)),
+        ChangeError::SandboxRefused { pod, reason, .. } => refuse(reason, pod),
+        ChangeError::SandboxFailed { waiting, .. } => {
+            say(Code::FailedPrecondition, "INTERFACE_FAILED", unready(waiting.iter().map(preconditions)))
+        }
+        ChangeError::SandboxNotReady { waiting, .. } => {
+            say(Code::DeadlineExceeded, "NOT_READY", unready(waiting.iter().map(preconditions)))
+        }
         // A device or a namespace went away under the work: a pod ended meanwhile. A new try sees what is there now.
         ChangeError::Step { source, .. } if source.is_gone() => say(Code::Aborted, "GONE", ErrorDetails::new()),
         ChangeError::Step { source, .. } if source.is_unsupported() => {
@@ -160,15 +167,27 @@ fn fields(violations: &[Violation]) -> ErrorDetails {
 
 /// One precondition for each interface that is not READY.
 fn waiting(view: &TopologyView) -> ErrorDetails {
-    let details = view.interfaces.iter().filter(|(_, seen)| seen.state != State::Ready).map(|(id, seen)| {
-        let state = match seen.state {
-            State::Ready => "READY",
-            State::Degraded => "DEGRADED",
-            State::Pending => "PENDING",
-            State::Failed => "FAILED",
-        };
-        PreconditionViolation::new(state, id.to_string(), bounded::item(&seen.reason))
-    });
+    unready(
+        view.interfaces.iter().filter(|(_, seen)| seen.state != State::Ready).map(|(id, seen)| {
+            PreconditionViolation::new(word(seen.state), id.to_string(), bounded::item(&seen.reason))
+        }),
+    )
+}
+
+fn preconditions(each: &Unready) -> PreconditionViolation {
+    PreconditionViolation::new(word(each.state), each.interface.clone(), bounded::item(&each.reason))
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Ready => "READY",
+        State::Degraded => "DEGRADED",
+        State::Pending => "PENDING",
+        State::Failed => "FAILED",
+    }
+}
+
+fn unready(details: impl Iterator<Item = PreconditionViolation>) -> ErrorDetails {
     let size = |v: &PreconditionViolation| v.r#type.len() + v.subject.len() + v.description.len();
     let rest = |count| PreconditionViolation::new("", "", format!("and {count} more interfaces"));
     ErrorDetails::with_precondition_failure(bounded::list(details, size, rest))

@@ -68,6 +68,21 @@ fn subdomain(text: &str) -> Result<(), NameError> {
     text.split('.').try_for_each(letters)
 }
 
+/// Checks an id of a container as the CNI specification has it (section "Execution Protocol", `CNI_CONTAINERID`), at most
+/// 256 bytes.
+fn container_id(text: &str) -> Result<(), NameError> {
+    within(text, 256)?;
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    let wrong = |(at, c): &(usize, char)| !(c.is_ascii_alphanumeric() || *at > 0 && matches!(c, '_' | '.' | '-'));
+    match text.char_indices().find(wrong) {
+        None => Ok(()),
+        Some((0, character)) => Err(NameError::Character { character, at: 0, allowed: "letters and digits" }),
+        Some((at, character)) => Err(NameError::Character { character, at, allowed: "letters, digits, _, . and -" }),
+    }
+}
+
 /// Checks a Kubernetes UID: opaque, but short and printable.
 fn uid(text: &str) -> Result<(), NameError> {
     within(text, 128)?;
@@ -129,6 +144,10 @@ name! {
 name! {
     /// UID of a pod as Kubernetes gives it: at most 128 letters, digits and dashes.
     PodUid by uid
+}
+name! {
+    /// Id of a sandbox as the container runtime gives it: at most 256 of `[a-zA-Z0-9_.-]`.
+    ContainerId by container_id
 }
 name! {
     /// Name of a network namespace that `NetnsService` may make: an RFC 1123 label, so never that of a panel.

@@ -5,6 +5,7 @@ mod commit;
 mod delete;
 mod heal;
 mod ready;
+mod sandbox;
 mod single;
 mod start;
 
@@ -28,6 +29,8 @@ use crate::{
     pods::{Pod, Pods},
     store::Store,
 };
+
+pub use sandbox::PluggedSandbox;
 
 use super::{
     capture::Captures,

@@ -6,6 +6,7 @@ use crate::{
         intent::Generation,
         name::TopologyKey,
         spec::InterfaceId,
+        status::State,
         violation::{Violation, list},
     },
     kernel::KernelError,
@@ -176,6 +177,33 @@ pub enum ChangeError {
     /// Not READY before the caller's deadline. The intent stays.
     #[error("topology {} is not READY in time: {}; the intent stays and is finished when it can be", .0.key(), .0.reasons())]
     NotReady(Box<TopologyView>),
+    /// A sandbox that cannot be announced, or is not its pod's current one.
+    #[error("pod {pod}: {message}")]
+    SandboxRefused {
+        /// Whose it is.
+        pod: String,
+        /// A stable word: `SANDBOXES_NOT_ANNOUNCED`, `HOST_NETWORK`, `NOT_A_NETNS`, `NO_NETNS`,
+        /// `NETNS_UNREADABLE`, `NOT_CURRENT`.
+        reason: &'static str,
+        /// For a person.
+        message: String,
+    },
+    /// Interfaces of a sandbox were tried and refused.
+    #[error("pod {pod} cannot be plugged: {}", unready(.waiting))]
+    SandboxFailed {
+        /// Whose it is.
+        pod: String,
+        /// All that are not READY.
+        waiting: Vec<Unready>,
+    },
+    /// Interfaces of a sandbox are not READY before the caller's deadline. They are plugged later.
+    #[error("pod {pod} does not have its interfaces yet: {}", unready(.waiting))]
+    SandboxNotReady {
+        /// Whose it is.
+        pod: String,
+        /// Which.
+        waiting: Vec<Unready>,
+    },
     /// Another call changed what this one waited for.
     #[error("another call replaced or removed what this one asked of topology {0} while it waited")]
     Superseded(TopologyKey),
@@ -237,6 +265,21 @@ pub enum ChangeError {
     /// Our own mistake: a task died.
     #[error("a task of the agent died while it worked on {0}: this is a bug, please report it with the log")]
     Bug(TopologyKey),
+}
+
+/// An interface of a sandbox that is not READY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unready {
+    /// Topology, element and end: `12/w1.a`.
+    pub interface: String,
+    /// Its state.
+    pub state: State,
+    /// Why.
+    pub reason: String,
+}
+
+fn unready(waiting: &[Unready]) -> String {
+    waiting.iter().map(|each| format!("{}: {}", each.interface, each.reason)).collect::<Vec<_>>().join("; ")
 }
 
 fn undone(cost: &str, undo: Option<&str>) -> String {

@@ -117,6 +117,21 @@ impl Engine {
         }
     }
 
+    /// Heals topologies, and returns when each was looked at since this was called. Each in a task of its own: a caller that
+    /// goes away does not cut them in half.
+    pub(in crate::panel) async fn heal_now(&self, keys: &[TopologyKey], cause: &Cause) {
+        let tasks = keys.iter().cloned().map(|key| {
+            self.0.healer.enqueue(&key, cause);
+            let engine = self.clone();
+            // Where another task takes it from the queue meanwhile, this one waits for the turn of that.
+            tokio::spawn(async move { engine.heal(&key).await })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            // One that died has said so in the log; its topology is looked at anew.
+            let _ = task.await;
+        }
+    }
+
     /// How long a topology is left alone yet. A pod that changes things of its own all the time does not keep the agent busy.
     fn pause_before(&self, key: &TopologyKey, cause: &Cause) -> Duration {
         let ledger = self.ledger();

@@ -68,6 +68,11 @@ impl Listener {
         }
     }
 
+    /// Whether only processes of this node reach it.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self, Self::Unix(..))
+    }
+
     /// The address; of TCP with the port that it got.
     pub(super) fn endpoint(&self) -> Endpoint {
         match self {

@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// Named network namespaces as the pods of a bare host.
     #[command(subcommand)]
     Netns(Netns),
+    /// Wait for interfaces in the network namespace of this very process, as an init container does: no agent needed.
+    #[command(after_help = exit::HELP)]
+    Wait(Wait),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -181,6 +184,8 @@ pub(crate) enum Kind {
     Pods,
     /// Named network namespaces.
     Netns,
+    /// The text of the annotation `k8s.v1.cni.cncf.io/network-status` for podwire's interfaces of a pod.
+    NetworkStatus,
     /// The node: version, capabilities, limits.
     Node,
 }
@@ -198,6 +203,20 @@ pub(crate) struct Delete {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) fence: Fence,
+}
+
+/// `podwire wait`.
+#[derive(Args, Debug)]
+pub(crate) struct Wait {
+    /// Interfaces to wait for, with commas: until each is complete and up.
+    #[arg(long = "for", required_unless_present = "print", value_name = "NAMES", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) interfaces: Vec<String>,
+    /// Time to wait: `90s`, `2m`. 0s: look once.
+    #[arg(long, value_parser = parse_duration, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: Duration,
+    /// Print podwire's interfaces by index: name, MAC, MTU, addresses, what they belong to. With `--for` once they are there.
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 /// `podwire netns`.

@@ -13,6 +13,7 @@ mod question;
 mod reading;
 mod show;
 mod verify;
+mod wait;
 mod watch;
 
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
         }
         Command::Doctor => doctor::run(agent, output).await,
         Command::Netns(netns) => netns::run(&connect(agent).await?, netns, output).await,
+        Command::Wait(wait) => wait::run(&wait, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "podwire", &mut script);

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use podwire_client::{ConnectError, Error};
 
-use crate::manifest::Invalid;
+use crate::{manifest::Invalid, netlink::NetlinkError, wanted::Waited};
 
 /// What `--help` says about exit statuses.
 pub(crate) const HELP: &str = "\
@@ -85,6 +85,15 @@ pub(crate) enum Failure {
         /// Its name.
         name: String,
     },
+    /// What is asked for is asked for by name.
+    #[error("which {0}? give its name")]
+    Unnamed(&'static str),
+    /// Interfaces of the own network namespace did not come in time.
+    #[error(transparent)]
+    Waited(#[from] Waited),
+    /// The kernel does not show the own network namespace.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
     /// The answer to the question was no.
     #[error("nothing was changed")]
     Declined,
@@ -107,12 +116,15 @@ impl Failure {
         match self {
             Self::Call(error) if error.is_deadline() => Exit::Deadline,
             Self::Call(error) if error.is_unavailable() => Exit::Unreachable,
-            Self::Connect(ConnectError::Target(_)) | Self::Usage { .. } => Exit::Usage,
+            Self::Connect(ConnectError::Target(_)) | Self::Usage { .. } | Self::Unnamed(_) => Exit::Usage,
+            Self::Waited(_) => Exit::Deadline,
             Self::Connect(_) => Exit::Unreachable,
             Self::Manifest(_) | Self::File { .. } => Exit::Manifest,
             Self::Declined => Exit::Declined,
             Self::Ailing(_) => Exit::Ailing,
-            Self::Call(_) | Self::Output(_) | Self::Document { .. } | Self::Missing { .. } => Exit::Failed,
+            Self::Call(_) | Self::Output(_) | Self::Netlink(_) | Self::Document { .. } | Self::Missing { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

@@ -4,11 +4,14 @@ mod arguments;
 mod command;
 mod exit;
 pub mod manifest;
+mod mark;
+mod netlink;
 mod output;
 mod progress;
 mod state;
 mod table;
 mod view;
+mod wanted;
 
 pub use arguments::Arguments;
 pub use exit::Exit;

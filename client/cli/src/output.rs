@@ -55,6 +55,17 @@ impl Output {
         Ok(self.out.flush()?)
     }
 
+    /// Writes something that the contract has no message for, as JSON or YAML.
+    pub(crate) fn value(&mut self, what: &'static str, value: &impl Serialize) -> Result<(), Failure> {
+        let text = if self.format == Format::Yaml {
+            serde_saphyr::to_string(value).map_err(|error| failure(what, &error))?
+        } else {
+            serde_json::to_string_pretty(value).map_err(|error| failure(what, &error))?
+        };
+        writeln!(self.out, "{}", text.trim_end())?;
+        Ok(self.out.flush()?)
+    }
+
     /// Writes one event of a stream: a line of JSON, or a YAML document.
     pub(crate) fn event(&mut self, name: &'static str, message: &impl prost::Message) -> Result<(), Failure> {
         if self.format != Format::Json {

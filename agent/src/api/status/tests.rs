@@ -58,6 +58,8 @@ fn codes_and_reasons_are_those_of_the_contract() {
         undo: None,
         source: Box::new(source),
     };
+    let pod = || "lessons/bb1".to_owned();
+    let waiting = |state| vec![Unready { interface: "12/w1.a".to_owned(), state, reason: "no cable".to_owned() }];
     for (error, code, reason) in [
         (ChangeError::ManagedByApply(key()), Code::FailedPrecondition, "MANAGED_BY_APPLY"),
         (ChangeError::ManagedByCalls(key()), Code::FailedPrecondition, "MANAGED_BY_CALLS"),
@@ -79,6 +81,21 @@ fn codes_and_reasons_are_those_of_the_contract() {
             Code::FailedPrecondition,
             "UID_MISMATCH",
         ),
+        (
+            ChangeError::SandboxRefused { pod: pod(), reason: "NOT_CURRENT", message: "another".to_owned() },
+            Code::FailedPrecondition,
+            "NOT_CURRENT",
+        ),
+        (
+            ChangeError::SandboxFailed { pod: pod(), waiting: waiting(State::Failed) },
+            Code::FailedPrecondition,
+            "INTERFACE_FAILED",
+        ),
+        (
+            ChangeError::SandboxNotReady { pod: pod(), waiting: waiting(State::Pending) },
+            Code::DeadlineExceeded,
+            "NOT_READY",
+        ),
         (step(gone()), Code::Aborted, "GONE"),
         (step(silent()), Code::Internal, "KERNEL"),
         (ChangeError::Superseded(TopologyKey::default()), Code::Aborted, "SUPERSEDED"),
@@ -88,6 +105,18 @@ fn codes_and_reasons_are_those_of_the_contract() {
         assert_eq!(status.code(), code, "{status}");
         assert_eq!(status.get_error_details().error_info().unwrap().reason, reason);
     }
+}
+
+#[test]
+fn each_interface_of_a_sandbox_that_is_not_ready_is_named() {
+    let waiting = |state| Unready { interface: format!("12/{}", word(state)), state, reason: "no cable".to_owned() };
+    let waiting = vec![waiting(State::Failed), waiting(State::Degraded)];
+    let status = Status::from(ChangeError::SandboxFailed { pod: "lessons/bb1".to_owned(), waiting });
+    let message = "pod lessons/bb1 cannot be plugged: 12/FAILED: no cable; 12/DEGRADED: no cable";
+    assert_eq!(status.message(), message);
+    let violations = status.get_error_details().precondition_failure().unwrap().violations.clone();
+    let seen: Vec<_> = violations.iter().map(|each| (each.r#type.as_str(), each.subject.as_str())).collect();
+    assert_eq!(seen, [("FAILED", "12/FAILED"), ("DEGRADED", "12/DEGRADED")]);
 }
 
 #[test]

@@ -56,6 +56,11 @@ pub(super) async fn run(client: &Client, arguments: Get, output: &mut Output) ->
             let all = client.list_netns().await?;
             netns::list(named(all, "network namespace", wanted, |netns| &netns.name)?, output)
         }
+        Kind::NetworkStatus => {
+            let pod = wanted.ok_or(Failure::Unnamed("pod"))?;
+            // It is JSON whatever `-o` says: a program passes it on as it is.
+            output.bytes(format!("{}\n", client.network_status(namespace, pod).await?).as_bytes())
+        }
         Kind::Node => {
             let answer = client.get_node().await?;
             if !output.is_table() {
