@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 /// to be set by hand to test binaries from elsewhere.
 pub const DIRECTORY: &str = "PODWIRE_TEST_BINARIES";
 
-/// The folder with `podwire-agent`, `podwire` and `private`, built with the profile of this executable.
+/// The folder with `podwire-agent`, `podwire`, `podwire-cni` and `private`, built with the profile of this executable.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ fn find_or_build() -> Result<PathBuf> {
     if !status.success() {
         bail!("`cargo build --workspace --bins` failed");
     }
-    for name in ["podwire-agent", "podwire", "private"] {
+    for name in ["podwire-agent", "podwire", "podwire-cni", "private"] {
         if !folder.join(name).is_file() {
             bail!("`{}` was not built", folder.join(name).display());
         }

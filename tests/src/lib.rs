@@ -7,6 +7,7 @@
 
 pub mod binaries;
 pub mod condition;
+pub mod containerd;
 pub mod daemonset;
 pub mod echo;
 pub mod elements;
@@ -16,6 +17,7 @@ pub mod lab;
 pub mod loopback;
 pub mod manifest;
 pub mod netns;
+pub mod plugin;
 pub mod private;
 pub mod random;
 pub mod reach;

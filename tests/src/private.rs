@@ -21,6 +21,9 @@ const INSIDE: &str = "PODWIRE_TEST_INSIDE";
 /// Environment variable: run every test as an unprivileged user, even where root runs the suite.
 const WITHOUT_ROOT: &str = "PODWIRE_TEST_WITHOUT_ROOT";
 
+/// Begins a line of the output that is shown though the test succeeds.
+const MEASURED: &str = "*** measured: ";
+
 /// How long a test may take. Inside, the test is given up a little earlier, to show what the kernel looks like.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -58,7 +61,12 @@ pub fn run(helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
         return;
     }
     match outside(Path::new(helper), user) {
-        Ok((status, output)) if status.success() => show(&output),
+        Ok((status, output)) if status.success() => {
+            for line in output.lines().filter(|line| line.starts_with(MEASURED)) {
+                let _ = writeln!(io::stderr(), "{line}");
+            }
+            show(&output);
+        }
         Ok((status, output)) if status.code() == Some(i32::from(FORBIDDEN)) => skip(&output),
         Ok((status, output)) => panic!("inside the private kernel: {status}\n{output}"),
         Err(error) => panic!("{error:#}"),
@@ -69,6 +77,11 @@ pub fn run(helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
 #[allow(clippy::print_stdout, reason = "so that libtest captures it")]
 fn show(output: &str) {
     println!("{}", output.trim());
+}
+
+/// Says what a test measured, on the console of whoever runs the suite.
+pub fn measured(what: &str) {
+    let _ = writeln!(io::stderr(), "\n{MEASURED}{what}");
 }
 
 /// Says loudly that something is missing on this machine, so that a test cannot run; under CI, fails.

@@ -31,7 +31,27 @@ fn every_example_can_be_applied() {
             lab.podwire_ok(&apply);
         }
         let names = fs::read_dir(EXAMPLES).unwrap().count();
-        assert_eq!(names, 6, "five manifests, all applied here, and their README");
+        assert_eq!(names, 7, "five manifests, all applied here, their README, and a pod");
+    });
+}
+
+#[test]
+fn the_example_of_a_pod_waits_for_what_the_example_of_a_topology_gives_it() {
+    private(async |lab| {
+        lab.pods(["router1", "router2", "host1"]);
+        let _agent = lab.agent().start().await;
+        lab.podwire_ok(&["apply", "--yes", "-f", &format!("{EXAMPLES}/topology.yaml")]);
+        let pod = fs::read_to_string(format!("{EXAMPLES}/waiting_pod.yaml")).unwrap();
+        let command =
+            pod.lines().find_map(|line| line.trim().strip_prefix("command: ")).expect("a command, on one line");
+        let words: Vec<String> = serde_json::from_str(command).expect("in JSON's form");
+        let (program, args) = words.split_first().expect("words");
+        assert_eq!(program, "podwire");
+        let mut process = std::process::Command::new(lab.binary(program));
+        process.args(args);
+        let output = podwire_tests::netns::inside("host1", move || Ok(process.output()?)).unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(pod.contains("name: host1") && pod.contains("namespace: lessons"), "the pod of topology.yaml");
     });
 }
 

@@ -44,7 +44,7 @@ fn interface(pod: &str, name: &str) -> InterfaceSpec {
     }
 }
 
-fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) -> AttachmentSpec {
+pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) -> AttachmentSpec {
     AttachmentSpec {
         name: name.parse().unwrap(),
         interface: interface(pod, interface_name),
@@ -55,7 +55,7 @@ fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) -> Attachment
     }
 }
 
-fn bridge(name: &str, cidr: &str) -> BridgeSpec {
+pub(crate) fn bridge(name: &str, cidr: &str) -> BridgeSpec {
     let subnet = SubnetSpec { cidr: cidr.parse().unwrap(), ranges: vec![], gateway: None, exclude: vec![] };
     let ipam = Some(IpamSpec { subnets: vec![subnet], routes: vec![] });
     BridgeSpec { name: name.parse().unwrap(), mtu: None, mac: None, ipam, hairpin: false, isolated: false }
@@ -75,7 +75,7 @@ fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {
     LinkSpec { name: name.parse().unwrap(), a, b, mode, up: true, ipam: None }
 }
 
-fn key() -> TopologyKey {
+pub(crate) fn key() -> TopologyKey {
     TopologyKey { namespace: "lessons".parse().unwrap(), name: "12".parse().unwrap() }
 }
 

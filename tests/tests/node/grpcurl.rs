@@ -56,6 +56,7 @@ fn grpcurl_lists_the_services() {
             "podwire.v1.NodeService",
             "podwire.v1.NetnsService",
             "podwire.v1.CaptureService",
+            "podwire.v1.SandboxService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
         ] {
