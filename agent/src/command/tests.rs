@@ -36,11 +36,11 @@ fn a_flag_before_a_subcommand_is_refused_instead_of_ignored() {
 fn a_subcommand_finds_pods_as_the_agent_does() {
     let socket = ["purge", "--cri-socket", "/run/x.sock"];
     let Ok(Arguments::Command(command)) = parse(&socket) else { panic!() };
-    assert_eq!(command.place().pods.source(), Source::Cri { socket: Some("/run/x.sock".into()) });
+    assert_eq!(command.place().unwrap().pods.source(), Source::Cri { socket: Some("/run/x.sock".into()) });
     let error = parse(&[&socket[..], &["--pods", "netns"]].concat()).unwrap_err();
     assert!(error.contains("--pods netns") && error.contains("--cri-socket"), "{error}");
     let Ok(Arguments::Command(command)) = parse(&["recover", "--pods", "announced"]) else { panic!() };
-    assert_eq!(command.place().pods.source(), Source::Announced);
+    assert_eq!(command.place().unwrap().pods.source(), Source::Announced);
 }
 
 #[test]
