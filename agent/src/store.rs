@@ -98,6 +98,12 @@ pub trait Store: Send + Sync + 'static {
     /// It cannot be written: what was stored before stands.
     fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError>;
 
+    /// Stores a record some time, before all that is stored after it. Whether it is on the disk nobody is told: for what only
+    /// makes the next start easier.
+    fn put_unwaited(&self, key: &TopologyKey, record: &Record) {
+        let _ = self.put(key, record);
+    }
+
     /// Forgets a record. An absent one is forgotten already.
     ///
     /// # Errors

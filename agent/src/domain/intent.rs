@@ -1,6 +1,10 @@
 //! What was decided: a spec with everything chosen that the caller left open. This is what the store keeps.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -8,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     if_name::IfName,
     mac::Mac,
-    name::TopologyKey,
+    name::{ElementName, TopologyKey},
     spec::{End, InterfaceId, Target, TopologySpec},
 };
 
@@ -115,6 +119,19 @@ impl Intent {
     /// The NICs that it has.
     pub fn nics(&self) -> impl Iterator<Item = &NicKey> {
         self.assigned.values().map(|assigned| &assigned.nic)
+    }
+
+    /// Keeps only links and attachments all of whose NICs are wanted, and no bridge that is left without any.
+    pub fn retain(&mut self, wanted: impl Fn(&NicKey) -> bool) {
+        let unwanted = self.assigned.iter().filter(|(_, assigned)| !wanted(&assigned.nic));
+        let gone: BTreeSet<ElementName> = unwanted.map(|(id, _)| id.element.clone()).collect();
+        self.spec.links.retain(|link| !gone.contains(&link.name));
+        self.spec.attachments.retain(|attachment| !gone.contains(&attachment.name));
+        let attachments = &self.spec.attachments;
+        self.spec.bridges.retain(|bridge| {
+            attachments.iter().any(|each| matches!(&each.target, Target::Bridge(name) if *name == bridge.name))
+        });
+        self.assigned.retain(|id, _| !gone.contains(&id.element));
     }
 
     /// The addresses that it has on devices of the node, with the device.

@@ -55,6 +55,11 @@ pub enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(u64);
 
+impl Moment {
+    /// Later than any look.
+    pub const LAST: Self = Self(u64::MAX);
+}
+
 /// What was heard since it was asked last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {

@@ -17,6 +17,9 @@ use super::{
 /// How often topologies that are not READY are tried again without an event.
 const SWEEP: Duration = Duration::from_secs(30);
 
+/// How long to wait where a retired panel cannot be taken down.
+const REAP_AGAIN: Duration = Duration::from_secs(10);
+
 /// How long the lease task sleeps at most: a suspended node's timers stand still while its leases run.
 const LEASE_LOOK: Duration = Duration::from_secs(30);
 
@@ -37,7 +40,7 @@ pub(super) fn start(engine: &Engine) -> Result<(), ChangeError> {
             follow(&follower, change);
         }
     });
-    tokio::spawn(orphans::remove(engine.clone()));
+    tokio::spawn(orphans::follow(engine.clone()));
     tokio::spawn(expire_leases(engine.clone()));
     tokio::spawn(reap(engine.clone()));
     tokio::spawn(sweep(engine.clone()));
@@ -62,6 +65,7 @@ async fn sweep(engine: Engine) {
         sleep(SWEEP).await;
         let keys = engine.ledger().unfinished();
         engine.heal_soon(keys, &Cause::Again);
+        engine.forget_old_generations().await;
     }
 }
 
@@ -81,6 +85,9 @@ async fn expire_leases(engine: Engine) {
 async fn reap(engine: Engine) {
     loop {
         engine.0.retired.notified().await;
-        engine.reap().await;
+        if !engine.reap().await {
+            sleep(REAP_AGAIN).await;
+            engine.0.retired.notify_one();
+        }
     }
 }

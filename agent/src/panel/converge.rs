@@ -116,11 +116,6 @@ impl Converge {
         self.plan.steps.retain(|step| matches!(step, Step::SetPort(..)) || !is_left(step));
     }
 
-    /// Whether the topology has a panel already.
-    pub(super) fn found_panel(&self) -> bool {
-        self.observed.panel.is_some()
-    }
-
     /// The steps that it would take.
     pub(super) fn steps(&self) -> &[Step] {
         &self.plan.steps

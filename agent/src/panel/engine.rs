@@ -71,6 +71,8 @@ pub(super) struct Inner {
     reaping: Mutex<()>,
     /// A panel was retired.
     pub(super) retired: Notify,
+    /// Something may be there that nobody asks for.
+    pub(super) orphans: Notify,
     /// A lease may end earlier than was thought.
     pub(super) leases: Notify,
     pub(super) captures: Captures,
@@ -87,20 +89,23 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.leave();
         *self.0.gate.write().await = true;
-        if timeout(LAST_REAP, self.reap()).await.is_err() {
+        // One that takes no changes removes nothing either.
+        if self.takes_changes().is_ok() && timeout(LAST_REAP, self.reap()).await.is_err() {
             tracing::info!("retired panels are left: the next start takes them down");
         }
     }
 
-    /// Takes down the panels that were retired. One task at a time: they would only wait for each other's bridges.
-    pub(super) async fn reap(&self) {
+    /// Takes down the panels that were retired. One task at a time: they would only wait for each other's bridges. False:
+    /// one is left.
+    pub(super) async fn reap(&self) -> bool {
         let _reaping = self.0.reaping.lock().await;
         let kernel = Arc::clone(&self.0.kernel);
         match spawn_blocking(move || kernel.reap()).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => tracing::warn!(error = %chain(&error), "a retired panel stays for now"),
             Err(error) => tracing::error!(%error, "taking down panels panicked"),
         }
+        false
     }
 
     /// A topology as it is now.

@@ -121,7 +121,7 @@ impl Events {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(first) = ring.events.front().map(|event| event.token.sequence) else { return false };
         // The first of all is still there: nothing was ever forgotten.
-        first > 1 && token.sequence + 1 < first + ring.events.len() as u64 / 2
+        first > 1 && token.sequence.saturating_add(1) < first + ring.events.len() as u64 / 2
     }
 
     /// How many events come after a token.
@@ -152,7 +152,7 @@ impl Events {
     fn find(&self, sequence: u64) -> Result<Option<Event>, ResumeError> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(first) = ring.events.front().map(|event| event.token.sequence) else { return Ok(None) };
-        let Some(offset) = (sequence + 1).checked_sub(first) else { return Err(ResumeError::TooOld) };
+        let Some(offset) = sequence.saturating_add(1).checked_sub(first) else { return Err(ResumeError::TooOld) };
         Ok(usize::try_from(offset).ok().and_then(|offset| ring.events.get(offset)).cloned())
     }
 

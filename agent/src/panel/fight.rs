@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::{intent::NicKey, step::Step};
+use crate::domain::{
+    intent::{NicKey, PodKey},
+    step::Step,
+};
 
 /// Repairs of one thing, none long after the one before, that make a fight.
 const FIGHT: u32 = 5;
@@ -89,6 +92,11 @@ impl Fights {
     pub(super) fn repaired_again(&mut self, steps: &[Step], now: Duration) {
         let known = steps.iter().filter(|step| self.0.contains_key(&Subject::of(step))).cloned().collect::<Vec<_>>();
         self.repaired(&known, &BTreeSet::new(), now);
+    }
+
+    /// Forgets quarrels about the interfaces of a pod.
+    pub(super) fn forget(&mut self, pod: &PodKey) {
+        self.0.retain(|subject, _| !matches!(subject, Subject::Nic(nic) if nic.pod == *pod));
     }
 
     /// Forgets what has come to rest.
@@ -174,7 +182,6 @@ impl Vain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::intent::PodKey;
 
     fn nic(pod: &str) -> NicKey {
         NicKey { pod: PodKey::new(pod), name: "net1".parse().unwrap() }

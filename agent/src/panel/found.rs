@@ -10,7 +10,7 @@ use crate::{
     domain::{
         adopt::{Adopted, Fate, Left, adopt},
         device::{Mark, MarkError, panel_key, panel_name},
-        intent::PodKey,
+        intent::{Intent, NicKey, PodKey},
         name::{Namespace, TopologyKey},
         spec::{NetnsRef, PodOwner},
     },
@@ -216,6 +216,32 @@ impl Found {
         let all = signs.marked.iter().chain(unmarked);
         all.filter(move |(_, far)| far.index == peer && far.kind == SightedKind::Veth(Some(index)))
             .map(|(home, _)| home)
+    }
+
+    /// What is marked as a topology's and is none of the NICs that it knows: of a change that was cut off, or of an earlier
+    /// topology of its name. `None`: there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// The node cannot be looked at.
+    pub(super) fn strays(
+        &self,
+        key: &TopologyKey,
+        known: &BTreeSet<NicKey>,
+        kernel: &dyn Kernel,
+        pods: &dyn Pods,
+    ) -> Result<Option<Intent>, LookError> {
+        let Some(signs) = self.topologies.get(key) else { return Ok(None) };
+        let nic = |home: &Home, sighting: &Sighting| {
+            Some(NicKey { pod: pods.key(&key.namespace, &home.owner), name: sighting.name.parse().ok()? })
+        };
+        if signs.marked.iter().filter_map(|(home, sighting)| nic(home, sighting)).all(|nic| known.contains(&nic)) {
+            return Ok(None);
+        }
+        let mut former = self.adopt(key, kernel, pods)?.former;
+        // What is known has its own intent, and a pod may have added to it what is not to go.
+        former.retain(|nic| !known.contains(nic));
+        Ok((former.spec.elements() > 0).then_some(former))
     }
 
     /// All topologies of the kernel that have anything to adopt, as a store would have them.

@@ -26,6 +26,9 @@ use super::{
 /// How long the ear waits after the first notification of a burst: a link makes about seven.
 const BURST: Duration = Duration::from_millis(1);
 
+/// How long to wait where the kernel cannot be heard.
+const DEAF: Duration = Duration::from_secs(5);
+
 /// Heals at a time. RTNL is one lock: more would only wait for each other.
 const AT_A_TIME: usize = 4;
 
@@ -138,30 +141,29 @@ impl Engine {
         let Some(entry) = ledger.get(key).filter(|_| matches!(cause, Cause::Heard(_))) else { return Duration::ZERO };
         let now = boottime();
         let fight = entry.fights.panel_pause(now).map_or(Duration::ZERO, |end| end.saturating_sub(now));
-        fight.max(entry.vain.pause(now))
+        fight.max(entry.vain.pause(now)).max(entry.failed)
     }
 
     /// Looks again when a fight of a topology may be over.
     pub(in crate::panel) fn look_after_fight(&self, key: &TopologyKey) {
         let now = boottime();
-        let next = {
-            let mut ledger = self.ledger();
-            let Some(entry) = ledger.get_mut(key) else { return };
-            let next = entry.fights.next(now);
-            // One alarm at a time: the heal that it sets off sets the next one.
-            if entry.alarm.is_some_and(|alarm| now < alarm && next.is_none_or(|next| alarm <= next)) {
-                return;
-            }
-            entry.alarm = next;
-            next
-        };
+        let next = self.ledger().get(key).and_then(|entry| entry.fights.next(now));
         if let Some(next) = next {
             self.heal_after(key, next.saturating_sub(now));
         }
     }
 
-    /// Heals a topology after a pause.
+    /// Heals a topology after a pause. One alarm at a time: the heal that it sets off sets the next one.
     pub(in crate::panel) fn heal_after(&self, key: &TopologyKey, pause: Duration) {
+        let now = boottime();
+        {
+            let mut ledger = self.ledger();
+            let Some(entry) = ledger.get_mut(key) else { return };
+            if entry.alarm.is_some_and(|alarm| now < alarm && alarm <= now + pause) {
+                return;
+            }
+            entry.alarm = Some(now + pause);
+        }
         let (engine, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
             sleep(pause).await;
@@ -201,8 +203,13 @@ pub(super) fn listen(engine: &Engine) -> Result<(), ChangeError> {
     let (sender, mut heard) = mpsc::unbounded_channel();
     let open = Open(Arc::clone(&ear));
     let thread = thread::Builder::new().name("podwire-ear".to_owned()).spawn(move || {
-        if let Err(error) = hear(&ear, &sender) {
-            tracing::error!(error = %chain(&error), "changes by others are seen by the sweep only");
+        while let Err(error) = hear(&ear, &sender) {
+            tracing::error!(error = %chain(&error), retry = ?DEAF, "changes by others cannot be heard");
+            thread::sleep(DEAF);
+            // Anything may have happened.
+            if sender.send(Heard::TooMuch(Moment::LAST)).is_err() {
+                break;
+            }
         }
     });
     thread.map_err(|source| ChangeError::Listen { source })?;

@@ -110,6 +110,12 @@ impl Entry {
         self.sandboxes != outcome.sandboxes()
     }
 
+    /// The NICs that it has or had.
+    pub(super) fn known_nics(&self) -> BTreeSet<NicKey> {
+        let intents = [Some(&self.intent), self.former.as_ref()].into_iter().flatten();
+        intents.flat_map(|intent| intent.nics()).cloned().collect()
+    }
+
     /// Notes that a heal failed as a whole, and says how long to wait with the next one.
     pub(super) fn heal_failed(&mut self) -> Duration {
         self.failed = (self.failed * 2).clamp(FIRST_RETRY, LAST_RETRY);
@@ -211,11 +217,13 @@ impl Ledger {
         self.index(&key);
     }
 
-    /// What it was left nothing behind.
-    pub(super) fn forget_former(&mut self, key: &TopologyKey) {
-        if self.entries.get_mut(key).and_then(|entry| entry.former.take()).is_some() {
+    /// What it was left nothing behind. Whether it was anything.
+    pub(super) fn forget_former(&mut self, key: &TopologyKey) -> bool {
+        let was = self.entries.get_mut(key).and_then(|entry| entry.former.take()).is_some();
+        if was {
             self.index(key);
         }
+        was
     }
 
     /// The change is certain: what it was is forgotten.
@@ -246,34 +254,42 @@ impl Ledger {
 
     /// Takes over what the store has.
     pub(super) fn load(&mut self, records: Vec<(TopologyKey, Record)>) {
+        let mut formers = Vec::new();
         for (key, record) in records {
             match record {
                 Record::Live { intent, former } => {
                     self.begin(intent);
                     self.settle(&key, Lease::Renewed);
-                    if let Some(entry) = self.entries.get_mut(&key) {
-                        entry.former = former;
-                    }
-                    self.index(&key);
+                    formers.extend(former.map(|former| (key, former)));
                 }
                 Record::Deleted { generation, at } => {
                     self.deleted.insert(key, (generation, at));
                 }
             }
         }
+        // After all that is: what was claims only what nobody has by now.
+        for (key, former) in formers {
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.former = Some(former);
+            }
+            self.index(&key);
+        }
     }
 
-    /// Generations of deleted topologies whose day is over. They are forgotten; the store shall forget them too.
-    pub(super) fn expired(&mut self) -> Vec<TopologyKey> {
-        let (fresh, expired) = std::mem::take(&mut self.deleted).into_iter().partition(|(_, (_, at))| is_fresh(*at));
-        self.deleted = fresh;
-        let expired: BTreeMap<TopologyKey, _> = expired;
-        expired.into_keys().collect()
+    /// Deleted topologies whose generations' day is over.
+    pub(super) fn expired(&self) -> Vec<TopologyKey> {
+        self.deleted.iter().filter(|(_, (_, at))| !is_fresh(*at)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Forgets a deleted topology, if its generation's day is over and nobody has made it anew. Whether it did.
+    pub(super) fn forget_deleted(&mut self, key: &TopologyKey) -> bool {
+        let old = self.deleted.get(key).is_some_and(|(_, at)| !is_fresh(*at)) && !self.entries.contains_key(key);
+        old && self.deleted.remove(key).is_some()
     }
 
     /// How many deleted topologies still fence.
     pub(super) fn tombstones(&self) -> usize {
-        self.deleted.len()
+        self.deleted.values().filter(|(_, at)| is_fresh(*at)).count()
     }
 
     /// The topology is gone; its generation stays for a day.
@@ -299,10 +315,15 @@ impl Ledger {
         self.nics.retain(|_, owner| owner != key);
         self.addresses.retain(|_, owner| owner != key);
         let Some(entry) = self.entries.get(key) else { return };
-        for intent in [Some(&entry.intent), entry.former.as_ref()].into_iter().flatten() {
-            self.nics.extend(intent.nics().map(|nic| (nic.clone(), key.clone())));
-            let addresses = intent.device_addresses();
-            self.addresses.extend(addresses.map(|(parent, address)| ((parent.clone(), address), key.clone())));
+        self.nics.extend(entry.intent.nics().map(|nic| (nic.clone(), key.clone())));
+        let addresses = entry.intent.device_addresses();
+        self.addresses.extend(addresses.map(|(parent, address)| ((parent.clone(), address), key.clone())));
+        let Some(former) = &entry.former else { return };
+        for nic in former.nics() {
+            self.nics.entry(nic.clone()).or_insert_with(|| key.clone());
+        }
+        for (parent, address) in former.device_addresses() {
+            self.addresses.entry((parent.clone(), address)).or_insert_with(|| key.clone());
         }
     }
 }

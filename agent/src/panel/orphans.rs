@@ -1,14 +1,17 @@
-//! Topologies that nobody asked for: of an agent that was killed while it removed them, or of a store that is gone.
+//! What nobody asked for: topologies of an agent that was killed while it removed them, interfaces of a change that was
+//! cut off.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{task::spawn_blocking, time::sleep};
 
-use crate::domain::name::TopologyKey;
+use crate::domain::{intent::Intent, name::TopologyKey};
 
 use super::{
     engine::{Engine, chain},
     found::Found,
+    healer::Cause,
+    ledger::Entry,
 };
 
 /// How long to wait where the node cannot be looked at: the runtime is not up yet, say.
@@ -17,15 +20,23 @@ const WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Removes the topologies of the kernel that the engine does not know, and returns when none is left.
-pub(super) async fn remove(engine: Engine) {
+/// Removes what is there now, and looks again whenever something may be.
+pub(super) async fn follow(engine: Engine) {
+    loop {
+        remove(&engine).await;
+        engine.0.orphans.notified().await;
+    }
+}
+
+/// Removes what of the kernel the engine does not know, and returns when none is left.
+async fn remove(engine: &Engine) {
     let mut wait = WAIT;
     loop {
         let mut failed = false;
-        match engine.orphans().await {
-            Ok((found, keys)) => {
-                for key in keys {
-                    failed |= !engine.remove_orphan(&found, key).await;
+        match engine.look_for_orphans().await {
+            Ok(found) => {
+                for key in found.keys() {
+                    failed |= !engine.remove_orphan(&found, key.clone()).await;
                 }
             }
             Err(error) => {
@@ -42,28 +53,39 @@ pub(super) async fn remove(engine: Engine) {
 }
 
 impl Engine {
-    async fn orphans(&self) -> Result<(Arc<Found>, Vec<TopologyKey>), String> {
+    async fn look_for_orphans(&self) -> Result<Arc<Found>, String> {
         let (dir, pods) = (self.netns_dir(), Arc::clone(&self.0.pods));
         let found = spawn_blocking(move || Found::look(&dir, &*pods)).await.map_err(|error| error.to_string())?;
         let found = found.map_err(|error| chain(&error))?;
-        let known: BTreeSet<TopologyKey> = self.ledger().keys(None).into_iter().collect();
         for left in &found.left {
             tracing::debug!(what = left.what, reason = left.reason, "not provably podwire's: it is left alone");
         }
-        let unknown = found.unknown(&known);
-        Ok((Arc::new(found), unknown))
+        Ok(Arc::new(found))
     }
 
     /// False: it has to be tried again.
     async fn remove_orphan(&self, found: &Arc<Found>, key: TopologyKey) -> bool {
         let leaving = self.0.gate.read().await;
         let _turn = self.0.turns.take(&key).await;
-        // Somebody may have asked for it meanwhile: what was there is then part of his topology, or was removed.
-        if *leaving || self.ledger().get(&key).is_some() {
+        if *leaving {
             return true;
         }
         let (kernel, pods) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods));
         let (found, of) = (Arc::clone(found), key.clone());
+        let known = self.ledger().get(&key).map(Entry::known_nics);
+        if let Some(known) = known {
+            let strays = spawn_blocking(move || found.strays(&of, &known, &*kernel, &*pods)).await;
+            return match strays.map_err(|error| error.to_string()).and_then(|s| s.map_err(|error| chain(&error))) {
+                Ok(strays) => {
+                    self.remove_strays(&key, strays);
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(topology = %key, error, "what is left of it cannot be looked for");
+                    false
+                }
+            };
+        }
         let removed = self.work(&key, move || found.remove(&of, &*kernel, &*pods)).await;
         match &removed {
             Ok(left) => {
@@ -76,5 +98,15 @@ impl Engine {
         }
         self.0.retired.notify_one();
         removed.is_ok()
+    }
+
+    /// Heals a topology from strays: they are what it was.
+    fn remove_strays(&self, key: &TopologyKey, strays: Option<Intent>) {
+        let Some(strays) = strays else { return };
+        tracing::info!(topology = %key, "its pods have interfaces that are marked as its own and that it does not know");
+        if let Some(entry) = self.ledger().get_mut(key) {
+            entry.former.get_or_insert_with(|| Arc::new(strays));
+        }
+        self.heal_soon(vec![key.clone()], &Cause::Started);
     }
 }

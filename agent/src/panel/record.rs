@@ -26,12 +26,13 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     if let Some(failures) = &outcome.failures {
         entry.failures.clone_from(failures);
     }
-    // A look that found work and left it undone explains nothing of what was heard before it.
+    // A look that found work and left it undone explains nothing of what was heard before it, and the heal that comes has
+    // to see what has changed.
     if outcome.failures.is_some() || outcome.plan.steps.is_empty() {
         entry.looked_at = outcome.looked_at;
+        entry.ups = outcome.ups();
+        entry.sandboxes = outcome.sandboxes();
     }
-    entry.ups = outcome.ups();
-    entry.sandboxes = outcome.sandboxes();
     let interfaces = interfaces(entry, outcome);
     entry.states = interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
     let worst = interfaces.values().map(|status| status.state).max().unwrap_or(State::Ready);

@@ -143,6 +143,16 @@ impl Store for DiskStore {
         self.change(Slot::topology(key), Some(bytes))
     }
 
+    fn put_unwaited(&self, key: &TopologyKey, record: &Record) {
+        let Ok(bytes) = codec::encode(record) else { return };
+        // The answer goes to nobody.
+        let (reply, _) = sync_channel(1);
+        let change = Change { slot: Slot::topology(key), value: Some(bytes) };
+        if let Some(requests) = &self.requests {
+            let _ = requests.send(Request::Write(change, reply));
+        }
+    }
+
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
         self.change(Slot::topology(key), None)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     desired::{Desired, Nic, Wire},
-    device::{PANEL_PREFIX, port_device_name},
+    device::{PANEL_PREFIX, mark, panel_name, port_device_name},
     intent::NicKey,
     observed::{LinkKind, PodLink, PodState, PodView, PortState},
     spec::InterfaceId,
@@ -168,7 +168,11 @@ pub(super) fn provable<'a>(nic: &Nic, known: &Known<'a>) -> Option<&'a PodLink> 
         return None;
     }
     let link = known.link(&nic.key)?;
-    let signed = link.mac == Some(nic.mac) || link.altnames.iter().any(|name| name.starts_with(PANEL_PREFIX));
+    // A mark of the same topology: the element may have another name by now. One of another topology proves the opposite.
+    let key = &known.desired.key;
+    let ours = format!("{}.", panel_name(key));
+    let marked = |name: &String| name.starts_with(&ours) || *name == mark(key, &nic.id);
+    let signed = link.mac == Some(nic.mac) || link.altnames.iter().any(marked);
     (signed && matches_wire(link, nic, known)).then_some(link)
 }
 

@@ -1,8 +1,12 @@
 //! How a decided change becomes true.
 
-use std::{future::Future, sync::Arc, time::SystemTime};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 use tracing::Instrument;
 
 use crate::{
@@ -24,6 +28,12 @@ use super::{
     },
     Engine, absent, chain,
 };
+
+/// Wait between two tries to store what was before a failed change, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// And at last.
+const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Runs a change in a task of its own: a caller that goes away does not cut it in half.
@@ -59,7 +69,6 @@ impl Engine {
         let prepared = self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await;
         let prepared = prepared.and_then(|prepared| prepared.refuse_trouble().map(|()| prepared));
         let prepared = prepared.inspect_err(|_| self.ledger().abort(&key))?;
-        let inherited = former.is_none() && prepared.found_panel();
         let stored_before = former.as_ref() == Some(&intent);
         let store = async {
             // What it was stays in the record: after a crash in the middle there may be devices of both.
@@ -80,16 +89,11 @@ impl Engine {
         match stored.and(worked) {
             Ok(outcome) => {
                 self.ledger().settle(&key, lease);
+                if former.is_some() && !stored_before {
+                    self.forget_stored_former(&key, &intent);
+                }
                 self.0.leases.notify_one();
                 self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key))
-            }
-            // An earlier run of the agent made it and this one does not know what it was: its wires are not cut.
-            Err(mut error) if inherited => {
-                self.ledger().abort(&key);
-                if let ChangeError::Step { undo, .. } = &mut error {
-                    *undo = Some("an earlier run of the agent made it, and what it was is not known".to_owned());
-                }
-                Err(error)
             }
             Err(error) => Err(self.undo(&key, intent, former, unstored, error).await),
         }
@@ -119,22 +123,55 @@ impl Engine {
                 *undo = Some(problem);
             }
         }
-        let record = match &former {
-            Some(former) => Record::Live { intent: Arc::clone(former), former: Some(intent) },
-            None => {
-                Record::Deleted { generation: self.ledger().buried(key).unwrap_or_default(), at: SystemTime::now() }
-            }
-        };
-        let put_back = if unstored { Ok(()) } else { self.put(key, record).await };
-        if let Err(problem) = put_back {
-            tracing::error!(topology = %key, error = %chain(&problem), "what was before a failed change is not stored");
-        }
         self.ledger().abort(key);
+        if !unstored && let Err(problem) = self.put_back(key, &intent).await {
+            tracing::error!(topology = %key, error = %chain(&problem), "what was before a failed change is not stored yet");
+            tokio::spawn(self.clone().keep_putting_back(key.clone(), Arc::clone(&intent)));
+        }
         if let Ok(outcome) = back {
             self.publish(key, &outcome, "a change was undone");
+        } else {
+            // What is left of the refused change goes later: with the topology that was before, or as nobody's.
+            match self.ledger().get_mut(key) {
+                Some(entry) => entry.former = Some(intent),
+                None => self.0.orphans.notify_one(),
+            }
+            self.heal_after(key, FIRST_PAUSE);
         }
         self.0.retired.notify_one();
         error
+    }
+
+    /// Nothing is left of what a topology was: neither must the next start take anything for that. Under its turn.
+    pub(super) fn forget_stored_former(&self, key: &TopologyKey, intent: &Arc<Intent>) {
+        let record = Record::Live { intent: Arc::clone(intent), former: None };
+        self.0.store.put_unwaited(key, &record);
+    }
+
+    /// Stores what the ledger has of a topology, with a refused intent as what it was: there may be devices of it.
+    async fn put_back(&self, key: &TopologyKey, refused: &Arc<Intent>) -> Result<(), ChangeError> {
+        let (intent, generation) = {
+            let ledger = self.ledger();
+            (ledger.intent(key), ledger.buried(key).unwrap_or_default())
+        };
+        let record = match intent {
+            Some(intent) => Record::Live { intent, former: Some(Arc::clone(refused)) },
+            None => Record::Deleted { generation, at: SystemTime::now() },
+        };
+        self.put(key, record).await
+    }
+
+    /// Does so until the disk takes it: a restart must not bring a refused change to life.
+    async fn keep_putting_back(self, key: TopologyKey, refused: Arc<Intent>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+            let _turn = self.0.turns.take(&key).await;
+            if self.put_back(&key, &refused).await.is_ok() {
+                return;
+            }
+        }
     }
 
     pub(super) async fn prepare(

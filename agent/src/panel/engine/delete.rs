@@ -50,22 +50,28 @@ impl Engine {
             self.heal_in_turn(key, &Cause::DeleteFailed).await;
             return Err(error);
         }
-        let expired = {
-            let mut ledger = self.ledger();
-            ledger.bury(key, generation);
-            ledger.expired()
-        };
+        self.ledger().bury(key, generation);
         if former.is_some() {
             self.0.events.publish(key.clone(), EventKind::Deleted, cause);
         }
         self.0.retired.notify_one();
+        Ok(())
+    }
+
+    /// Forgets the generations of topologies that were deleted more than a day ago.
+    pub(in crate::panel) async fn forget_old_generations(&self) {
+        let expired = self.ledger().expired();
         for key in expired {
+            // Under the turn: who makes it anew meanwhile must not lose his record.
+            let _turn = self.0.turns.take(&key).await;
+            if !self.ledger().forget_deleted(&key) {
+                continue;
+            }
             let forgotten = Record::Deleted { generation: Generation(0), at: SystemTime::now() };
             if let Err(error) = self.put(&key, forgotten).await {
                 tracing::warn!(topology = %key, error = %chain(&error), "an old generation stays in the store for now");
             }
         }
-        Ok(())
     }
 
     /// Of a topology that is not there only a higher generation stays: an older scheduler must know that it is one.

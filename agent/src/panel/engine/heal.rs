@@ -33,6 +33,10 @@ impl Engine {
             let mut ledger = self.ledger();
             ledger.get_mut(key).map(|entry| {
                 entry.fights.rest(now);
+                // In a new sandbox nobody has fought yet.
+                if let Cause::Appeared(pod) | Cause::Gone(pod) = cause {
+                    entry.fights.forget(pod);
+                }
                 // What it was is known here only of a change that an earlier run of the agent did not finish.
                 (Arc::clone(&entry.intent), entry.former.clone(), entry.looked_at, entry.fights.clone())
             })
@@ -66,7 +70,11 @@ impl Engine {
         let by_somebody = matches!(cause, Cause::Heard(_) | Cause::Again) && repairs() && !restarted;
         {
             let (mut ledger, now) = (self.ledger(), boottime());
-            ledger.forget_former(key);
+            if ledger.forget_former(key)
+                && let Some(entry) = ledger.get(key)
+            {
+                self.forget_stored_former(key, &entry.intent);
+            }
             // What goes and comes with a pod is nobody's quarrel.
             if let Some(entry) = ledger.get_mut(key) {
                 entry.failed = Duration::ZERO;

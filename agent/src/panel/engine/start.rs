@@ -116,6 +116,7 @@ impl Engine {
             healer: Healer::default(),
             reaping: Mutex::new(()),
             retired: Notify::new(),
+            orphans: Notify::new(),
             leases: Notify::new(),
             captures: Captures::default(),
         }));
