@@ -5,6 +5,7 @@ mod announcements;
 mod cri;
 mod door;
 mod named;
+mod seen;
 mod watch;
 
 use std::{collections::BTreeMap, path::PathBuf, pin::Pin, sync::Arc};
@@ -115,6 +116,12 @@ pub struct AnnouncedSandbox {
 }
 
 impl AnnouncedSandbox {
+    /// The same, with its path as the agent sees it: the plugin runs on the node and tells the node's path.
+    #[must_use]
+    pub fn as_seen_here(self) -> Self {
+        Self { netns_path: seen::seen(self.netns_path), ..self }
+    }
+
     /// Its pod, to be looked for.
     pub fn wanted(&self) -> Wanted {
         Wanted { namespace: self.namespace.clone(), owner: PodOwner::Pod(self.pod.clone()), uid: None }

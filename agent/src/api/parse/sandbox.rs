@@ -75,7 +75,8 @@ fn sandbox(message: Option<v1::Sandbox>) -> Result<AnnouncedSandbox, ChangeError
         found.add(at.field("netns_path"), "a path has no zero byte");
     }
     let sandbox = (|| {
-        Some(AnnouncedSandbox { namespace: namespace?, pod: pod?, uid: uid?, sandbox_id: sandbox_id?, netns_path })
+        let (namespace, pod, uid, sandbox_id) = (namespace?, pod?, uid?, sandbox_id?);
+        Some(AnnouncedSandbox { namespace, pod, uid, sandbox_id, netns_path }.as_seen_here())
     })();
     found.finish(sandbox)
 }

@@ -7,6 +7,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::pods::seen::seen;
+
 /// Bytes of JSON that are looked at. That of a sandbox has some thousand.
 const MOST_BYTES: usize = 1024 * 1024;
 
@@ -66,7 +68,7 @@ pub(super) fn place(info: &HashMap<String, String>) -> Place {
     match network.path {
         path if path.is_empty() => Place::Untold("its network namespace has no path"),
         path if path.len() < MOST_PATH && Path::new(&path).is_absolute() && !path.contains('\0') => {
-            Place::Netns(PathBuf::from(path))
+            Place::Netns(seen(PathBuf::from(path)))
         }
         _ => Place::Untold("the path of its network namespace is not absolute"),
     }
