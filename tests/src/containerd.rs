@@ -5,6 +5,9 @@
 
 pub mod calls;
 pub mod cgroups;
+pub mod containers;
+pub mod image;
+pub mod kubelet;
 mod network;
 mod prepare;
 
@@ -143,7 +146,7 @@ impl Sandbox {
         let ids = || vec![IdMapping { host_id: 200_000, container_id: 0, length: 65536 }];
         let userns_options = self.user_namespace.then(|| UserNamespace { mode: 0, uids: ids(), gids: ids() });
         let network = if self.host_network { 2 } else { 0 };
-        let options = NamespaceOption { network, userns_options };
+        let options = NamespaceOption { network, pid: 0, userns_options };
         PodSandboxConfig {
             metadata: Some(PodSandboxMetadata {
                 name: self.pod.clone(),
@@ -157,7 +160,10 @@ impl Sandbox {
             labels: labels.into(),
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent,
-                security_context: Some(LinuxSandboxSecurityContext { namespace_options: Some(options) }),
+                security_context: Some(LinuxSandboxSecurityContext {
+                    namespace_options: Some(options),
+                    privileged: false,
+                }),
             }),
         }
     }
@@ -244,8 +250,12 @@ impl Containerd {
     ///
     /// The runtime's answer.
     pub async fn run(&self, sandbox: Sandbox) -> Result<String, Status> {
-        let config = Some(sandbox.config(self.cgroups.parent()));
-        let made: SandboxName = ask("RunPodSandbox", RunPodSandboxRequest { config }).await?;
+        self.run_config(sandbox.config(self.cgroups.parent())).await
+    }
+
+    async fn run_config(&self, config: PodSandboxConfig) -> Result<String, Status> {
+        let request = RunPodSandboxRequest { config: Some(config) };
+        let made: SandboxName = ask("RunPodSandbox", request).await?;
         Ok(made.pod_sandbox_id)
     }
 

@@ -6,6 +6,7 @@
 //! namespace, so tests run in parallel, in any order, as root or without, and leave nothing behind.
 
 pub mod binaries;
+pub mod capabilities;
 pub mod condition;
 pub mod containerd;
 pub mod daemonset;

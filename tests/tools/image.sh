@@ -1,16 +1,20 @@
 #!/bin/sh
 # image.sh FOLDER NAME COMMAND [ARGUMENT...]: packs /bin/busybox, which must be static, as a container image in the
-# layout of the OCI image spec, with all its commands as links, into FOLDER/image.tar. Nothing is pulled.
+# layout of the OCI image spec, with all its commands as links, into FOLDER/image.tar. Nothing is pulled. Where there is a
+# folder FOLDER/root, that is packed instead.
 # Import it with: ctr -n k8s.io images import FOLDER/image.tar
 set -eu
 folder=$1 name=$2
 shift 2
 root=$folder/root layout=$folder/layout
-mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/etc" "$root/run" "$root/tmp" "$layout/blobs/sha256"
-cp "$(command -v busybox)" "$root/bin/busybox"
-for command in $(busybox --list); do
-    [ "$command" = busybox ] || ln -sf busybox "$root/bin/$command"
-done
+mkdir -p "$layout/blobs/sha256"
+if [ ! -d "$root" ]; then
+    mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/etc" "$root/run" "$root/tmp"
+    cp "$(command -v busybox)" "$root/bin/busybox"
+    for command in $(busybox --list); do
+        [ "$command" = busybox ] || ln -sf busybox "$root/bin/$command"
+    done
+fi
 
 # Adds a blob and prints its digest.
 blob() {

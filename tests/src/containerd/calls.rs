@@ -73,14 +73,20 @@ pub struct LinuxSandboxSecurityContext {
     /// Which namespaces are the node's.
     #[prost(message, optional, tag = "1")]
     pub namespace_options: Option<NamespaceOption>,
+    /// Whether containers in it may be privileged.
+    #[prost(bool, tag = "6")]
+    pub privileged: bool,
 }
 
-/// `NamespaceOption`; 0 is the pod's own, 2 the node's.
+/// `NamespaceOption`; 0 is the pod's own, 1 the container's own, 2 the node's.
 #[derive(Clone, PartialEq, Message)]
 pub struct NamespaceOption {
     /// Network.
     #[prost(int32, tag = "1")]
     pub network: i32,
+    /// Process ids.
+    #[prost(int32, tag = "2")]
+    pub pid: i32,
     /// User namespace.
     #[prost(message, optional, tag = "5")]
     pub userns_options: Option<UserNamespace>,

@@ -2,9 +2,10 @@
 
 use std::{fs, process::Stdio};
 
-use podwire_agent::power::{POWERS, Power, When};
+use podwire_agent::power::POWERS;
 use podwire_proto::v1::State;
 use podwire_tests::{
+    capabilities::{self, always, mask, names},
     condition::{eventually, holds},
     elements::{lan, nic, nic_of_netns, plug, state, topology},
     lab::{Lab, agent::Agent},
@@ -13,25 +14,6 @@ use podwire_tests::{
 
 use crate::{must_stop, private, private_without_root};
 
-/// Numbers of the capabilities, from linux/capability.h.
-const NUMBERS: [(&str, u32); 6] = [
-    ("CAP_NET_BIND_SERVICE", 10),
-    ("CAP_NET_BROADCAST", 11),
-    ("CAP_NET_ADMIN", 12),
-    ("CAP_NET_RAW", 13),
-    ("CAP_SYS_PTRACE", 19),
-    ("CAP_SYS_ADMIN", 21),
-];
-
-fn always() -> impl Iterator<Item = &'static Power> {
-    POWERS.iter().filter(|power| power.when == When::Always)
-}
-
-fn mask(powers: impl Iterator<Item = &'static Power>) -> u64 {
-    let number = |power: &Power| NUMBERS.iter().find(|(name, _)| *name == power.name).expect(power.name).1;
-    powers.map(number).fold(0, |mask, number| mask | 1 << number)
-}
-
 /// A program that execs another one with nothing but these capabilities.
 fn only(names: &[&str]) -> Vec<String> {
     let short = |name: &&str| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase());
@@ -39,32 +21,12 @@ fn only(names: &[&str]) -> Vec<String> {
     ["setpriv", "--inh-caps=-all", "--ambient-caps=-all", &bounding].map(str::to_owned).to_vec()
 }
 
-fn names() -> Vec<&'static str> {
-    always().map(|power| power.name).collect()
-}
-
-/// Each thread's capability sets and whether it may gain others.
-fn threads(agent: &Agent) -> Vec<Vec<(String, u64)>> {
-    let tasks = fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap();
-    let status = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok());
-    let field = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        let wanted = name.starts_with("Cap") || name == "NoNewPrivs";
-        wanted.then(|| (name.to_owned(), u64::from_str_radix(value.trim(), 16).unwrap()))
-    };
-    status.map(|text| text.lines().filter_map(field).collect()).collect()
-}
-
 fn assert_holds_only(agent: &Agent, mask: u64) {
-    let threads = threads(agent);
-    assert!(threads.len() > 2, "workers and the ear's thread: {threads:?}");
-    for thread in threads {
-        let expected = [("CapInh", 0), ("CapPrm", mask), ("CapEff", mask), ("CapBnd", mask), ("CapAmb", 0)];
-        for (set, value) in expected.into_iter().chain([("NoNewPrivs", 1)]) {
-            let found = thread.iter().find(|(name, _)| name == set).unwrap_or_else(|| panic!("{set}: {thread:?}")).1;
-            assert_eq!(found, value, "{set}: {found:#x} for {value:#x}");
-        }
-    }
+    capabilities::assert_holds_only(pid(agent), mask);
+}
+
+fn pid(agent: &Agent) -> u64 {
+    agent.pid().as_raw().try_into().unwrap()
 }
 
 /// A wire, which takes namespaces, mounts, netlink and an ear; and something to hear.
@@ -143,8 +105,8 @@ fn a_bounding_set_that_it_may_not_shrink_is_out_of_reach_by_no_new_privs() {
         given.push("CAP_CHOWN");
         let agent = lab.agent().within(only(&given)).start().await;
         assert!(agent.log().contains("CAP_SETPCAP"), "{}", agent.log());
-        for thread in threads(&agent) {
-            let of = |name: &str| thread.iter().find(|(set, _)| set == name).unwrap().1;
+        for thread in capabilities::threads(pid(&agent)) {
+            let of = |name: &str| thread[name];
             assert_eq!((of("CapPrm"), of("CapEff"), of("NoNewPrivs")), (mask(always()), mask(always()), 1));
             assert_eq!(of("CapBnd"), mask(always()) | 1, "CAP_CHOWN is number 0");
         }

@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "the names of the tests say what they prove")]
 
 mod announced;
+mod as_pod;
 mod bad;
 mod cni;
 mod delays;
