@@ -129,6 +129,11 @@ impl Store for FaultyStore {
         self.store.put(key, record)
     }
 
+    fn put_unwaited(&self, key: &TopologyKey, record: &Record) {
+        // Nobody is told what becomes of it.
+        self.store.put_unwaited(key, record);
+    }
+
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
         self.fault.store(key)?;
         self.store.forget(key)
