@@ -353,3 +353,6 @@ impl Claims for Others<'_> {
         self.pods.key(namespace, owner)
     }
 }
+
+#[cfg(test)]
+mod tests;
