@@ -188,7 +188,9 @@ fn random_topology(name: &str, random: &mut Random) -> Topology {
         let what = format!("{kind}{at}{name}");
         let mut far = nic(pair[1], &format!("{what}b"));
         if random.once_in(2) {
-            far.routes = vec![route(&format!("10.{}.{at}.0/24", 70 + name.len()), "", 50)];
+            // A destination of its own for each topology: of two that want one, the later is refused, and rightly so.
+            let own = name.bytes().map(u32::from).sum::<u32>() % 250;
+            far.routes = vec![route(&format!("10.{}.{own}.0/24", 70 + at), "", 50)];
         }
         let mut wire = Link { ipam: ipam(&format!("10.1.{at}.0/29")), ..link(&what, nic(pair[0], &what), far) };
         wire.mode = mode.into();
