@@ -6,6 +6,7 @@ const FILES: [&str; 9] = [
     "podwire/v1/attachment.proto",
     "podwire/v1/bridge.proto",
     "podwire/v1/capture.proto",
+    "podwire/v1/impairment.proto",
     "podwire/v1/interface.proto",
     "podwire/v1/link.proto",
     "podwire/v1/netns.proto",

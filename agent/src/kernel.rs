@@ -1,17 +1,22 @@
 //! The only room that talks to the kernel: netlink, namespaces, mounts, sysctls. Blocking and small.
 
+mod attribute;
 mod capture;
 mod clock;
+mod delays;
 mod ear;
 mod error;
 mod execute;
 mod inet;
 mod link;
 mod named;
+mod netem;
 mod netns;
 mod observe;
+mod operation;
 mod packet;
 mod probe;
+mod queue;
 mod reach;
 mod retire;
 mod rumour;

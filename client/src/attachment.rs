@@ -1,6 +1,7 @@
 //! One interface plugged into a bridge or onto a device of the node.
 
 use crate::{
+    impairment::Impairment,
     interface::{Interface, toggle},
     ipam::{Ipam, Subnet},
     route::Route,
@@ -101,6 +102,12 @@ impl Attachment {
     /// Plug the cable (true) or pull it (false). Default: plugged.
     pub fn up(mut self, up: bool) -> Self {
         self.message.set_up(toggle(up));
+        self
+    }
+
+    /// What happens to frames from the bridge to the interface.
+    pub fn to_interface(mut self, impairment: Impairment) -> Self {
+        self.message.to_interface = Some(impairment.into());
         self
     }
 

@@ -11,6 +11,7 @@ use crate::{
     Result,
     call::{ChangeRequest, WaitRequest},
     client::Client,
+    impairment::Impairment,
     v1,
 };
 
@@ -81,12 +82,30 @@ impl Change<v1::UpdateLinkRequest> {
         self.request.up = Some(up);
         self
     }
+
+    /// What happens to frames from the first end to the second, in place of all that did. Empty: nothing any more.
+    pub fn a_to_b(mut self, impairment: Impairment) -> Self {
+        self.request.a_to_b = Some(impairment.into());
+        self
+    }
+
+    /// What happens to frames from the second end to the first, in place of all that did.
+    pub fn b_to_a(mut self, impairment: Impairment) -> Self {
+        self.request.b_to_a = Some(impairment.into());
+        self
+    }
 }
 
 impl Change<v1::UpdateAttachmentRequest> {
     /// Plug the cable (true) or pull it (false).
     pub fn up(mut self, up: bool) -> Self {
         self.request.up = Some(up);
+        self
+    }
+
+    /// What happens to frames from the bridge to the interface, in place of all that did.
+    pub fn to_interface(mut self, impairment: Impairment) -> Self {
+        self.request.to_interface = Some(impairment.into());
         self
     }
 }

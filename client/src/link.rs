@@ -1,6 +1,7 @@
 //! A wire between two interfaces.
 
 use crate::{
+    impairment::Impairment,
     interface::{Interface, toggle},
     ipam::{Ipam, Subnet},
     v1::{self, link::FarEnd},
@@ -49,6 +50,23 @@ impl Link {
     pub fn up(mut self, up: bool) -> Self {
         self.message.set_up(toggle(up));
         self
+    }
+
+    /// What happens to frames from the first end to the second.
+    pub fn a_to_b(mut self, impairment: Impairment) -> Self {
+        self.message.a_to_b = Some(impairment.into());
+        self
+    }
+
+    /// What happens to frames from the second end to the first.
+    pub fn b_to_a(mut self, impairment: Impairment) -> Self {
+        self.message.b_to_a = Some(impairment.into());
+        self
+    }
+
+    /// What happens to frames of both directions.
+    pub fn impaired(self, impairment: Impairment) -> Self {
+        self.a_to_b(impairment.clone()).b_to_a(impairment)
     }
 
     /// Hand out addresses of this subnet to both ends: `"10.0.0.0/30"` or a [`Subnet`].

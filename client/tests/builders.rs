@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use podwire_client::{
-    Attachment, Bridge, Device, Interface, Ipam, Link, Route, Subnet, Topology, interfaces,
+    Attachment, Bridge, Device, Impairment, Interface, Ipam, Link, Route, Subnet, Topology, interfaces,
     v1::{self, attachment::Target, interface::Owner, link::FarEnd},
 };
 
@@ -149,4 +149,21 @@ fn switches_of_an_attachment_are_undecided_unless_said() {
     assert_eq!((plain.hairpin(), plain.isolated(), plain.up()), (unspecified, unspecified, unspecified));
     let said: v1::Attachment = Attachment::new("x").hairpin(true).isolated(false).up(false).into();
     assert_eq!((said.hairpin(), said.isolated(), said.up()), (v1::Toggle::On, v1::Toggle::Off, v1::Toggle::Off));
+}
+
+#[test]
+fn an_impairment_is_of_one_direction_or_of_both() {
+    let slow = Impairment::new().delay(Duration::from_millis(40)).jitter(Duration::from_millis(5)).loss(0.5);
+    let line = Impairment::new().rate(2_000_000).burst(3036);
+    let link = Link::new("w").between(Interface::pod("a"), Interface::pod("b"));
+    let link: v1::Link = link.impaired(slow).b_to_a(line).into();
+    let (there, back) = (link.a_to_b.unwrap(), link.b_to_a.unwrap());
+    assert_eq!(there.delay.map(|time| time.nanos), Some(40_000_000));
+    assert_eq!(there.loss_model, Some(v1::impairment::LossModel::Loss(0.5)));
+    assert_eq!(back.rate, Some(v1::Rate { bits_per_second: 2_000_000, burst_bytes: 3036, queue_bytes: 0 }));
+    assert_eq!(back.delay, None);
+    let plug = Attachment::new("p").to_interface(Impairment::new().gilbert_elliott(1.0, 2.0, 3.0, 4.0));
+    let chain = v1::GilbertElliott { p: 1.0, r: 2.0, one_minus_h: 3.0, one_minus_k: 4.0 };
+    let wanted = Some(v1::impairment::LossModel::GilbertElliott(chain));
+    assert_eq!(v1::Attachment::from(plug).to_interface.unwrap().loss_model, wanted);
 }

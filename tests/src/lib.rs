@@ -25,3 +25,4 @@ pub mod reach;
 pub mod stream;
 pub mod tap;
 pub mod verdict;
+pub mod volley;

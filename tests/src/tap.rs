@@ -1,6 +1,7 @@
 //! Raw frames in and out of an interface in a network namespace, as a network device would send and see them.
 
 use std::{
+    io::IoSliceMut,
     os::fd::{AsRawFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -11,10 +12,11 @@ use nix::{
     ifaddrs::getifaddrs,
     sys::{
         socket::{
-            AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
-            sockopt::ReceiveTimeout,
+            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, recvmsg, send,
+            setsockopt, socket,
+            sockopt::{RcvBufForce, ReceiveTimeout, ReceiveTimestampns},
         },
-        time::TimeVal,
+        time::{TimeSpec, TimeVal},
     },
 };
 
@@ -95,6 +97,72 @@ impl Tap {
             }
         }
         bail!("{}: no frame {} within {patience:?}", self.place, hexadecimal(last))
+    }
+
+    /// Sends a frame as it is.
+    ///
+    /// # Errors
+    ///
+    /// The interface is down or gone.
+    pub fn send_whole(&self, frame: &[u8]) -> Result<()> {
+        send(self.socket.as_raw_fd(), frame, MsgFlags::empty())
+            .map(drop)
+            .with_context(|| format!("send from {}", self.place))
+    }
+
+    /// Another tap of the same interface, which sees what this one sends.
+    ///
+    /// # Errors
+    ///
+    /// The interface is gone.
+    pub fn again(&self) -> Result<Self> {
+        let (pod, interface) = self.place.split_once('/').context("a place")?;
+        Self::open(pod, interface)
+    }
+
+    /// Makes room for thousands of frames, where the kernel lets us, and notes when each was seen.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say when.
+    pub fn enlarge(&self) -> Result<()> {
+        const BYTES: usize = 64 * 1024 * 1024;
+        // Without root it stays as it is.
+        let _ = setsockopt(&self.socket, RcvBufForce, &BYTES);
+        setsockopt(&self.socket, ReceiveTimestampns, &true).context("set SO_TIMESTAMPNS")
+    }
+
+    /// The next frame that is seen after [`enlarge`](Self::enlarge), and when by the kernel's clock; `None`: there was none
+    /// in time.
+    pub fn receive(&self, patience: Duration) -> Option<(Duration, Vec<u8>)> {
+        let started = Instant::now();
+        let mut buffer = vec![0; 65536];
+        let mut control = nix::cmsg_space!(TimeSpec);
+        loop {
+            let left = i64::try_from(patience.saturating_sub(started.elapsed()).as_micros()).unwrap_or(i64::MAX);
+            if left == 0 {
+                return None;
+            }
+            let left = left.max(1000);
+            setsockopt(&self.socket, ReceiveTimeout, &TimeVal::new(left / 1_000_000, left % 1_000_000)).ok()?;
+            let mut slices = [IoSliceMut::new(&mut buffer)];
+            let socket = self.socket.as_raw_fd();
+            let received = recvmsg::<()>(socket, &mut slices, Some(&mut control), MsgFlags::empty()).map(|message| {
+                let time = message.cmsgs().into_iter().flatten().find_map(|control| match control {
+                    ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+                    _ => None,
+                });
+                (time, message.bytes)
+            });
+            match received {
+                Ok((time, length)) => {
+                    buffer.truncate(length);
+                    return Some((time?, buffer));
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Waits until `frame` comes in.

@@ -4,6 +4,7 @@ mod address;
 mod capture;
 mod element;
 mod findings;
+mod impairment;
 mod interface;
 mod ipam;
 mod key;

@@ -1,6 +1,7 @@
 //! Domain to wire.
 
 mod element;
+mod impairment;
 mod interface;
 mod ipam;
 mod node;
@@ -9,6 +10,8 @@ mod topology;
 mod verified;
 
 pub(super) use element::{attachment, attachments, bridge, bridges, link, links};
+#[cfg(test)]
+pub(super) use impairment::impairment;
 pub(super) use node::{netns, node};
 pub(super) use sandbox::sandbox;
 pub(super) use topology::{change, plan, renewal, snapshot, synced, topology};

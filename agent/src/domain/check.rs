@@ -2,6 +2,7 @@
 
 mod addresses;
 mod elements;
+mod impairments;
 mod mtus;
 mod pods;
 mod routes;
@@ -30,6 +31,7 @@ pub fn check(spec: &TopologySpec) -> Vec<Violation> {
     elements::check(spec, &mut found);
     pods::check(spec, &plugs, &mut found);
     mtus::check(spec, &plugs, &mut found);
+    impairments::check(spec, &plugs, &mut found);
     subnets::check(spec, &mut found);
     addresses::check(&plugs, &mut found);
     routes::check(&plugs, &mut found);

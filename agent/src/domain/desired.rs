@@ -10,6 +10,7 @@ use super::{
     mtu::Mtu,
     name::{ElementName, PodUid, TopologyKey},
     order::natural,
+    queue::Queue,
     spec::{
         End, InterfaceId, InterfaceSpec, IpamSpec, LinkMode, MacvlanMode, PodOwner, RouteSpec, Target, TopologySpec,
     },
@@ -60,6 +61,8 @@ pub struct Nic {
     pub routes: Vec<RouteSpec>,
     /// What it is wired to.
     pub wire: Wire,
+    /// What frames towards it wait in.
+    pub queue: Queue,
 }
 
 /// What a NIC is wired to.
@@ -140,6 +143,7 @@ pub fn desired(intent: &Intent) -> Desired {
                 order: interface.order,
                 mac: assigned.mac,
                 mtu: mtu_of(spec, &plug),
+                queue: queue_of(spec, &plug, position),
                 addresses: assigned.addresses.clone(),
                 routes: routes_of(plug.ipam, interface),
                 wire: wire_of(intent, &plug, position)?,
@@ -175,6 +179,17 @@ fn mtu_of(spec: &TopologySpec, plug: &Plug<'_>) -> Option<Mtu> {
         Segment::Bridge(i) => Some(spec.bridges[i].mtu.unwrap_or_default()),
         Segment::Device(_) => None,
     })
+}
+
+/// What frames towards the interface at this position in `plugs` wait in.
+fn queue_of(spec: &TopologySpec, plug: &Plug<'_>, position: usize) -> Queue {
+    let impairment = match plug.segment {
+        Some(Segment::Link(i)) if plug.id.end == End::A => Some(&spec.links[i].b_to_a),
+        Some(Segment::Link(i)) => Some(&spec.links[i].a_to_b),
+        Some(Segment::Bridge(_)) => spec.attachments.get(position - 2 * spec.links.len()).map(|a| &a.to_interface),
+        Some(Segment::Device(_)) | None => None,
+    };
+    impairment.map(|impairment| Queue::of(impairment, mtu_of(spec, plug).unwrap_or_default())).unwrap_or_default()
 }
 
 /// The routes of an interface: its own, then those of the IPAM with the gateway of their family.

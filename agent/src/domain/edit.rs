@@ -1,6 +1,7 @@
 //! One change of a topology by a single call.
 
 use super::{
+    impairment::Impairment,
     name::ElementName,
     spec::{AttachmentSpec, BridgeSpec, InterfaceSpec, LinkMode, LinkSpec, PodOwner, Target, TopologySpec},
 };
@@ -18,24 +19,30 @@ pub enum Edit {
         cascade: bool,
     },
     /// Add a link.
-    CreateLink(LinkSpec),
-    /// Plug or pull a link's cable; `None`: leave it.
+    CreateLink(Box<LinkSpec>),
+    /// Change a live link; `None`: leave that as it is.
     UpdateLink {
         /// Its name.
         name: ElementName,
         /// Whether the cable is plugged.
         up: Option<bool>,
+        /// What happens to frames from `a` to `b`.
+        a_to_b: Option<Impairment>,
+        /// What happens to frames from `b` to `a`.
+        b_to_a: Option<Impairment>,
     },
     /// Remove a link.
     DeleteLink(ElementName),
     /// Add an attachment.
     Attach(AttachmentSpec),
-    /// Plug or pull an attachment's cable; `None`: leave it.
+    /// Change a live attachment; `None`: leave that as it is.
     UpdateAttachment {
         /// Its name.
         name: ElementName,
         /// Whether the cable is plugged.
         up: Option<bool>,
+        /// What happens to frames from the bridge to the interface.
+        to_interface: Option<Impairment>,
     },
     /// Remove an attachment.
     Detach(ElementName),
@@ -107,7 +114,7 @@ pub fn edit(spec: &TopologySpec, edit: &Edit) -> Result<Option<TopologySpec>, Ed
             if is_there(spec, &link.name, LINK, there.map(|there| link_differences(there, link)))? {
                 return Ok(None);
             }
-            changed.links.push(link.clone());
+            changed.links.push((**link).clone());
         }
         Edit::Attach(attachment) => {
             let there = spec.attachments.iter().find(|a| a.name == attachment.name);
@@ -125,7 +132,7 @@ pub fn edit(spec: &TopologySpec, edit: &Edit) -> Result<Option<TopologySpec>, Ed
         Edit::DeleteBridge { name, cascade } => delete_bridge(&mut changed, name, *cascade)?,
         Edit::DeleteLink(name) => changed.links.retain(|link| link.name != *name),
         Edit::Detach(name) => changed.attachments.retain(|attachment| attachment.name != *name),
-        Edit::UpdateLink { name, up } => {
+        Edit::UpdateLink { name, up, a_to_b, b_to_a } => {
             let link = changed.links.iter_mut().find(|link| link.name == *name);
             let link = link.ok_or_else(|| EditError::NotFound { kind: LINK, name: name.clone() })?;
             if up.is_some() && link.mode == LinkMode::Direct {
@@ -133,16 +140,28 @@ pub fn edit(spec: &TopologySpec, edit: &Edit) -> Result<Option<TopologySpec>, Ed
                                delete it";
                 return Err(EditError::Impossible { kind: LINK, name: name.clone(), problem });
             }
+            if (a_to_b.is_some() || b_to_a.is_some()) && link.mode == LinkMode::Direct {
+                let problem = "a link of LINK_MODE_DIRECT has nothing between its ends that could impair it: make it \
+                               LINK_MODE_STITCHED";
+                return Err(EditError::Impossible { kind: LINK, name: name.clone(), problem });
+            }
             link.up = up.unwrap_or(link.up);
+            link.a_to_b = a_to_b.unwrap_or(link.a_to_b);
+            link.b_to_a = b_to_a.unwrap_or(link.b_to_a);
         }
-        Edit::UpdateAttachment { name, up } => {
+        Edit::UpdateAttachment { name, up, to_interface } => {
             let attachment = changed.attachments.iter_mut().find(|attachment| attachment.name == *name);
             let attachment = attachment.ok_or_else(|| EditError::NotFound { kind: ATTACHMENT, name: name.clone() })?;
             if up.is_some() && matches!(attachment.target, Target::Device(_)) {
                 let problem = "an attachment to a device has no cable to plug or pull: detach it instead";
                 return Err(EditError::Impossible { kind: ATTACHMENT, name: name.clone(), problem });
             }
+            if to_interface.is_some() && matches!(attachment.target, Target::Device(_)) {
+                let problem = "an attachment to a device has no port that could impair it: plug it into a bridge";
+                return Err(EditError::Impossible { kind: ATTACHMENT, name: name.clone(), problem });
+            }
             attachment.up = up.unwrap_or(attachment.up);
+            attachment.to_interface = to_interface.unwrap_or(attachment.to_interface);
         }
     }
     Ok((changed != *spec).then_some(changed))
@@ -206,10 +225,16 @@ fn link_differences(there: &LinkSpec, asked: &LinkSpec) -> Vec<&'static str> {
         ["a.pod", "a.netns", "a.uid", "a.name", "a.order", "a.mac", "a.mtu", "a.addresses", "a.routes"];
     const B: [&str; 9] =
         ["b.pod", "b.netns", "b.uid", "b.name", "b.order", "b.mac", "b.mtu", "b.addresses", "b.routes"];
-    let LinkSpec { name: _, a, b, mode, up, ipam } = asked;
+    let LinkSpec { name: _, a, b, mode, up, ipam, a_to_b, b_to_a } = asked;
     let mut fields = interface_differences(&there.a, a, A);
     fields.extend(interface_differences(&there.b, b, B));
-    fields.extend(only([("mode", there.mode != *mode), ("up", there.up != *up), ("ipam", there.ipam != *ipam)]));
+    fields.extend(only([
+        ("mode", there.mode != *mode),
+        ("up", there.up != *up),
+        ("ipam", there.ipam != *ipam),
+        ("a_to_b", there.a_to_b != *a_to_b),
+        ("b_to_a", there.b_to_a != *b_to_a),
+    ]));
     fields
 }
 
@@ -225,7 +250,7 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
         "interface.addresses",
         "interface.routes",
     ];
-    let AttachmentSpec { name: _, interface, target, hairpin, isolated, up } = asked;
+    let AttachmentSpec { name: _, interface, target, hairpin, isolated, up, to_interface } = asked;
     let mut fields = interface_differences(&there.interface, interface, INTERFACE);
     fields.extend(match (&there.target, target) {
         (Target::Bridge(there), Target::Bridge(asked)) => only([("bridge", there != asked)]),
@@ -240,6 +265,7 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
         ("hairpin", there.hairpin != *hairpin),
         ("isolated", there.isolated != *isolated),
         ("up", there.up != *up),
+        ("to_interface", there.to_interface != *to_interface),
     ]));
     fields
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use ipnetwork::IpNetwork;
 
-use super::{intent::PodKey, mac::Mac, spec::MacvlanMode};
+use super::{intent::PodKey, mac::Mac, queue::Egress, spec::MacvlanMode};
 
 /// Identity of a pod's current sandbox: the runtime's id of it and the cookie of its network namespace, which the
 /// kernel never gives twice (`SO_NETNS_COOKIE`).
@@ -87,6 +87,8 @@ pub struct PortState {
     pub nic: Option<(PodKey, u32)>,
     /// Where what comes in at it goes.
     pub redirect: Redirect,
+    /// What it does with frames towards its NIC.
+    pub egress: Egress,
 }
 
 /// Where what comes in at a port goes.

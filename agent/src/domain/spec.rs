@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     if_name::IfName,
+    impairment::Impairment,
     mac::Mac,
     mtu::Mtu,
     name::{ElementName, PodName, PodUid, TopologyKey},
@@ -73,6 +74,10 @@ pub struct LinkSpec {
     pub up: bool,
     /// `None`: only static addresses.
     pub ipam: Option<IpamSpec>,
+    /// What happens to frames from `a` to `b`.
+    pub a_to_b: Impairment,
+    /// What happens to frames from `b` to `a`.
+    pub b_to_a: Impairment,
 }
 
 /// An attachment as asked for.
@@ -91,6 +96,8 @@ pub struct AttachmentSpec {
     pub isolated: Option<bool>,
     /// Whether the cable is plugged.
     pub up: bool,
+    /// What happens to frames from the bridge to the interface.
+    pub to_interface: Impairment,
 }
 
 /// What an attachment is plugged into.

@@ -12,6 +12,7 @@ use super::{
     mtu::Mtu,
     name::ElementName,
     observed::BridgePort,
+    queue::Queue,
     spec::{MacvlanMode, RouteSpec},
 };
 
@@ -47,6 +48,10 @@ pub enum Step {
     Stitch(NicKey, NicKey),
     /// Remove what redirects a port.
     Unstitch(NicKey),
+    /// Let frames towards a NIC wait in a queue, or change the numbers of the one that is there.
+    Impair(NicKey, Queue),
+    /// Remove the queue of a port.
+    Unimpair(NicKey),
     /// Set the administrative state of a port: with it the carrier of the NIC.
     SetPort(NicKey, bool),
     /// Set a NIC's MAC.
@@ -115,6 +120,8 @@ impl Step {
             | Self::SetBridgePort(nic, _)
             | Self::Stitch(nic, _)
             | Self::Unstitch(nic)
+            | Self::Impair(nic, _)
+            | Self::Unimpair(nic)
             | Self::SetPort(nic, _)
             | Self::SetMac(nic, _)
             | Self::SetMtu(nic, _)
@@ -156,6 +163,8 @@ impl Step {
             | Self::SetBridgePort(..)
             | Self::Stitch(..)
             | Self::Unstitch(_)
+            | Self::Impair(..)
+            | Self::Unimpair(_)
             | Self::SetPort(..)
             | Self::SetMac(..)
             | Self::SetMtu(..)
@@ -207,6 +216,8 @@ impl Step {
             ),
             Self::Stitch(_, far) => format!("stitch to {far}"),
             Self::Unstitch(_) => "take the stitch away".to_owned(),
+            Self::Impair(_, queue) => format!("towards it: {queue}"),
+            Self::Unimpair(_) => "towards it: take the queue away".to_owned(),
             Self::SetPort(_, true) => "plug the cable".to_owned(),
             Self::SetPort(_, false) => "pull the cable".to_owned(),
             Self::SetMac(_, mac) => format!("mac {mac}"),

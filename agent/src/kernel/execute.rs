@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 use super::{
-    KernelError, StepFailed, inet, link, observe, retire,
+    KernelError, StepFailed, inet, link, observe, queue, retire,
     site::{LinuxSite, PanelDoor},
     socket::{Request, RouteSocket},
     stitch,
@@ -145,6 +145,17 @@ impl<'a> Executor<'a> {
             Step::Unstitch(nic) => {
                 let index = self.port(at, nic)?;
                 self.forgive(at, &Door::Panel, stitch::remove_hook(index))
+            }
+            Step::Impair(nic, queue) => {
+                let index = self.port(at, nic)?;
+                for request in queue::impair(index, queue) {
+                    self.add(at, &Door::Panel, request)?;
+                }
+                Ok(())
+            }
+            Step::Unimpair(nic) => {
+                let index = self.port(at, nic)?;
+                self.forgive(at, &Door::Panel, queue::unimpair(index))
             }
             Step::SetPort(nic, up) => {
                 let index = self.port(at, nic)?;

@@ -18,9 +18,10 @@ use crate::domain::{
     intent::PodKey,
     mac::Mac,
     observed::{BridgePort, BridgeState, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
+    queue::Egress,
 };
 
-use super::{KernelError, inet, link, netns::own_netns, site::OpenPod, socket::RouteSocket, stitch};
+use super::{KernelError, inet, link, netns::own_netns, queue, site::OpenPod, socket::RouteSocket, stitch};
 
 /// A device, as one message shows it.
 #[derive(Default)]
@@ -104,6 +105,7 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
         }
     }
     let dump = socket.dump(&link::get_all())?;
+    let queues = queue::egress_of(&socket.dump(&queue::get_all())?.disciplines);
     let mut panel = Panel::default();
     // A device that does not parse (its name is no text, say) is none of ours: we know what we call ours.
     panel.strangers.extend(dump.unparsed.iter().map(|index| (*index, format!("#{index}"))));
@@ -128,7 +130,8 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
                 panel.bridges.insert(device.name, state);
             }
             Some(InfoKind::Veth) if device.group == link::GROUP => {
-                let state = port(socket, &device, &homes)?;
+                let egress = queues.get(&device.index).copied().unwrap_or_default();
+                let state = port(socket, &device, &homes, egress)?;
                 panel.ports.insert(device.name, state);
             }
             _ => panel.strangers.push((device.index, device.name)),
@@ -137,7 +140,12 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
     Ok(panel)
 }
 
-fn port(socket: &mut RouteSocket, device: &Device, homes: &BTreeMap<i32, &PodKey>) -> Result<PortState, KernelError> {
+fn port(
+    socket: &mut RouteSocket,
+    device: &Device,
+    homes: &BTreeMap<i32, &PodKey>,
+    egress: Egress,
+) -> Result<PortState, KernelError> {
     let home = device.peer_nsid.and_then(|id| homes.get(&id)).map(|key| (*key).clone());
     // Of bridge ports too: tc sees frames before the bridge does.
     let redirect = stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages);
@@ -150,6 +158,7 @@ fn port(socket: &mut RouteSocket, device: &Device, homes: &BTreeMap<i32, &PodKey
         forwarding: forwards(device),
         nic: home.zip(device.peer),
         redirect,
+        egress,
     })
 }
 

@@ -6,9 +6,15 @@ use netlink_packet_route::{
 };
 use rtnetlink::{LinkBridge, LinkMacVlan, LinkMessageBuilder, LinkVeth};
 
+use crate::domain::{
+    impairment::Netem,
+    queue::{Queue, Shaper},
+};
+
 use super::{
     KernelError,
     netns::in_scratch,
+    queue,
     socket::{Mode, Request, RouteSocket},
     stitch,
 };
@@ -39,6 +45,10 @@ pub fn probe() -> Result<Vec<Capability>, KernelError> {
         note("veth", "every link and every attachment to a bridge", veth(&mut socket));
         note("bridge", "bridges", new(&mut socket, LinkBridge::new("pw-br").build()));
         note("mirred", "STITCHED links", mirred(&mut socket));
+        let netem = Queue { netem: Some(Netem::default()), shaper: None };
+        note("netem", "impairments of links: delay, loss and the like", impaired(&mut socket, &netem));
+        let tbf = Queue { netem: None, shaper: Some(Shaper { rate: 125_000, burst: 2000, queue: 2000 }) };
+        note("tbf", "rates of links", impaired(&mut socket, &tbf));
         note("macvlan", "attachments to devices of the node", macvlan(&mut socket));
         note("vlan_filtering", "VLANs on bridges", vlan_filtering(&mut socket));
         Ok(found)
@@ -56,6 +66,10 @@ fn veth(socket: &mut RouteSocket) -> Result<(), KernelError> {
 fn mirred(socket: &mut RouteSocket) -> Result<(), KernelError> {
     let requests: Vec<Request> = vec![stitch::add_hook(10), stitch::redirect(10, 10)];
     socket.batch(requests)?.into_iter().collect()
+}
+
+fn impaired(socket: &mut RouteSocket, queue: &Queue) -> Result<(), KernelError> {
+    socket.batch(queue::impair(10, queue))?.into_iter().collect()
 }
 
 fn macvlan(socket: &mut RouteSocket) -> Result<(), KernelError> {

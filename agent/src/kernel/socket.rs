@@ -6,8 +6,8 @@
 use std::io::ErrorKind;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -23,7 +23,7 @@ use nix::{
     },
 };
 
-use super::error::KernelError;
+use super::{error::KernelError, operation::operation};
 
 /// How long the kernel may take for one answer: RTNL is one lock for the whole node, and others hold it for seconds.
 const ANSWER_SECONDS: u64 = 10;
@@ -57,6 +57,8 @@ pub(super) enum Mode {
     Change,
     /// Make it; refuse where it is there.
     Create,
+    /// Make it, or change what is there.
+    Replace,
 }
 
 /// One message of a batch.
@@ -170,6 +172,7 @@ impl RouteSocket {
             | match request.mode {
                 Mode::Change => 0,
                 Mode::Create => NLM_F_CREATE | NLM_F_EXCL,
+                Mode::Replace => NLM_F_CREATE | NLM_F_REPLACE,
             };
         let message = self.finish(request.message, flags);
         let start = bytes.len().next_multiple_of(4);
@@ -247,7 +250,14 @@ impl RouteSocket {
                         verdict(operation, code, String::new())?;
                         return Ok(dump);
                     }
-                    Message::Object { .. } | Message::Answer { .. } | Message::Done { .. } => {}
+                    Message::Discipline { header, body } if header.sequence_number == self.sequence => {
+                        dump.interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
+                        dump.disciplines.push(body);
+                    }
+                    Message::Object { .. }
+                    | Message::Discipline { .. }
+                    | Message::Answer { .. }
+                    | Message::Done { .. } => {}
                 }
             }
         }
@@ -283,11 +293,14 @@ pub(super) struct Dump {
     pub(super) messages: Vec<RouteNetlinkMessage>,
     /// Interface indexes of devices that do not parse; of no meaning for other tables.
     pub(super) unparsed: Vec<u32>,
+    /// Bodies of queueing disciplines: no crate types their options, and some do not parse as attributes.
+    pub(super) disciplines: Vec<Vec<u8>>,
     interrupted: bool,
 }
 
 enum Message {
     Object { header: NetlinkHeader, index: u32, object: Option<RouteNetlinkMessage> },
+    Discipline { header: NetlinkHeader, body: Vec<u8> },
     Answer { header: NetlinkHeader, code: i32, sentence: String },
     Done { header: NetlinkHeader, code: i32 },
 }
@@ -302,6 +315,10 @@ fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, Kern
         let whole = whole.ok_or_else(|| garbled(format!("a message of {length} bytes in {}", bytes.len())))?;
         bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
         let header = header(whole);
+        if header.message_type == libc::RTM_NEWQDISC {
+            messages.push(Message::Discipline { header, body: whole[HEADER_BYTES..].to_vec() });
+            continue;
+        }
         match NetlinkMessage::<RouteNetlinkMessage>::deserialize(whole).map(|message| message.payload) {
             Ok(NetlinkPayload::InnerMessage(object)) => {
                 messages.push(Message::Object { header, index: 0, object: Some(object) });
@@ -363,30 +380,6 @@ fn verdict(operation: &'static str, code: i32, sentence: String) -> Result<(), K
     match code {
         0 => Ok(()),
         code => Err(KernelError::Netlink { operation, errno: Errno::from_raw(code.saturating_abs()), sentence }),
-    }
-}
-
-fn operation(message: &RouteNetlinkMessage) -> &'static str {
-    match message {
-        RouteNetlinkMessage::NewLink(_) => "RTM_NEWLINK",
-        RouteNetlinkMessage::DelLink(_) => "RTM_DELLINK",
-        RouteNetlinkMessage::GetLink(_) => "RTM_GETLINK",
-        RouteNetlinkMessage::SetLink(_) => "RTM_SETLINK",
-        RouteNetlinkMessage::NewLinkProp(_) => "RTM_NEWLINKPROP",
-        RouteNetlinkMessage::DelLinkProp(_) => "RTM_DELLINKPROP",
-        RouteNetlinkMessage::NewAddress(_) => "RTM_NEWADDR",
-        RouteNetlinkMessage::DelAddress(_) => "RTM_DELADDR",
-        RouteNetlinkMessage::GetAddress(_) => "RTM_GETADDR",
-        RouteNetlinkMessage::NewRoute(_) => "RTM_NEWROUTE",
-        RouteNetlinkMessage::DelRoute(_) => "RTM_DELROUTE",
-        RouteNetlinkMessage::GetRoute(_) => "RTM_GETROUTE",
-        RouteNetlinkMessage::NewQueueDiscipline(_) => "RTM_NEWQDISC",
-        RouteNetlinkMessage::DelQueueDiscipline(_) => "RTM_DELQDISC",
-        RouteNetlinkMessage::NewTrafficFilter(_) => "RTM_NEWTFILTER",
-        RouteNetlinkMessage::DelTrafficFilter(_) => "RTM_DELTFILTER",
-        RouteNetlinkMessage::GetTrafficFilter(_) => "RTM_GETTFILTER",
-        RouteNetlinkMessage::GetNsId(_) => "RTM_GETNSID",
-        _ => "rtnetlink",
     }
 }
 

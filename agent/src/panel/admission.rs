@@ -3,7 +3,8 @@
 use crate::domain::{
     check,
     edit::EditError,
-    name::TopologyKey,
+    impairment::Impairment,
+    name::{ElementName, TopologyKey},
     spec::{LinkMode, PodOwner, Target, TopologySpec},
 };
 
@@ -52,10 +53,16 @@ fn allowed(spec: &TopologySpec, config: &EngineConfig) -> Result<(), ChangeError
 fn supported(spec: &TopologySpec, node: &Node) -> Result<(), ChangeError> {
     let stitched = spec.links.iter().find(|link| link.mode == LinkMode::Stitched);
     let device = spec.attachments.iter().find(|a| matches!(a.target, Target::Device(_)));
+    let impairments: Vec<_> = impairments(spec).collect();
+    let wanted = |has: fn(&Impairment) -> bool| {
+        impairments.iter().find(|(_, it)| has(it)).map(|(name, _)| format!("the impairment of `{name}`"))
+    };
     let needs = [
         ("bridge", spec.bridges.first().map(|b| format!("bridge `{}`", b.name))),
         ("veth", spec.links.first().map(|l| format!("link `{}`", l.name))),
         ("mirred", stitched.map(|l| format!("STITCHED link `{}`", l.name))),
+        ("netem", wanted(|it| it.netem.is_some())),
+        ("tbf", wanted(|it| it.rate.is_some())),
         ("macvlan", device.map(|a| format!("attachment `{}`", a.name))),
     ];
     for (feature, needed_for) in needs {
@@ -65,6 +72,11 @@ fn supported(spec: &TopologySpec, node: &Node) -> Result<(), ChangeError> {
         }
     }
     Ok(())
+}
+
+fn impairments(spec: &TopologySpec) -> impl Iterator<Item = (&ElementName, &Impairment)> {
+    let links = spec.links.iter().flat_map(|link| [(&link.name, &link.a_to_b), (&link.name, &link.b_to_a)]);
+    links.chain(spec.attachments.iter().map(|attachment| (&attachment.name, &attachment.to_interface)))
 }
 
 /// What an edit cannot do, with the topology in which it was tried.

@@ -9,10 +9,11 @@ use std::{
 use crate::{
     domain::{
         desired::Nic,
-        device::panel_name,
+        device::{panel_name, port_device_name},
         intent::{NicKey, PodKey},
         observed::{Observed, PodLink, PodView, SandboxId},
         plan::{Plan, Trouble},
+        queue::Egress,
         spec::InterfaceId,
         status::{InterfaceStatus, State},
     },
@@ -43,6 +44,7 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
         intent: Arc::clone(&entry.intent),
         desired: Arc::clone(&outcome.desired),
         interfaces,
+        ports: ports(outcome),
         since: entry.state.1,
         lease_expires: entry.lease_ends.map(wall_clock),
         panel: panel_name(entry.intent.key()),
@@ -52,6 +54,12 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
 /// The time of day at which the boot-time clock shows `end`.
 pub(super) fn wall_clock(end: Duration) -> SystemTime {
     SystemTime::now() + end.saturating_sub(boottime())
+}
+
+fn ports(outcome: &Outcome) -> BTreeMap<InterfaceId, Egress> {
+    let Some(panel) = &outcome.observed.panel else { return BTreeMap::new() };
+    let port = |nic: &Nic| Some((nic.id.clone(), panel.ports.get(&port_device_name(&nic.key))?.egress));
+    outcome.desired.nics.iter().filter(|nic| nic.wire.has_port()).filter_map(port).collect()
 }
 
 fn interfaces(entry: &Entry, outcome: &Outcome) -> BTreeMap<InterfaceId, InterfaceStatus> {

@@ -6,6 +6,7 @@ use crate::domain::{
     desired::Desired,
     intent::Intent,
     name::TopologyKey,
+    queue::Egress,
     spec::InterfaceId,
     status::{InterfaceStatus, State},
 };
@@ -19,6 +20,8 @@ pub struct TopologyView {
     pub desired: Arc<Desired>,
     /// What was seen, for every interface.
     pub interfaces: BTreeMap<InterfaceId, InterfaceStatus>,
+    /// What the ports of interfaces do, where they are there. No news by itself.
+    pub ports: BTreeMap<InterfaceId, Egress>,
     /// When its state last changed.
     pub since: SystemTime,
     /// When its lease ends; `None`: there is none.

@@ -4,6 +4,7 @@ use podwire_proto::v1;
 
 use crate::{state, table::Table};
 
+pub(crate) mod impairment;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,12 @@ pub(crate) fn panel(topology: &v1::Topology, width: Option<u16>) -> String {
         text.push_str("\n\n");
         text.push_str(&wires.table.render(width));
     }
-    for (title, lines) in [("not READY:", &wires.reasons), ("routes left out, the pod has its own:", &wires.skipped)] {
+    let impaired = wires.impaired;
+    for (title, lines) in [
+        ("impaired:", &impaired),
+        ("not READY:", &wires.reasons),
+        ("routes left out, the pod has its own:", &wires.skipped),
+    ] {
         if !lines.is_empty() {
             text.push_str("\n\n");
             text.push_str(title);
@@ -114,13 +120,14 @@ struct Wires {
     table: Table,
     reasons: Vec<String>,
     skipped: Vec<String>,
+    impaired: Vec<String>,
     any: bool,
 }
 
 impl Wires {
     fn new() -> Self {
         let table = Table::new(["WIRE", "ADDRESSES", "MAC", "MTU", "CARRIER", "STATE"]);
-        Self { table, reasons: Vec::new(), skipped: Vec::new(), any: false }
+        Self { table, reasons: Vec::new(), skipped: Vec::new(), impaired: Vec::new(), any: false }
     }
 
     fn bridge(&mut self, bridge: &v1::Bridge, topology: &v1::Topology) {
@@ -142,6 +149,11 @@ impl Wires {
         let subnets = subnets(link.ipam.as_ref());
         self.wire(format!("link {}{direct}", link.name), subnets, String::new(), 0, link.status.as_ref());
         let ends: Vec<_> = link.a.iter().chain(far(link)).collect();
+        if let [a, b] = ends.as_slice() {
+            let (a, b) = (name(a), name(b));
+            self.impair(&format!("{a} to {b}"), link.a_to_b_status.as_ref(), link.a_to_b.as_ref());
+            self.impair(&format!("{b} to {a}"), link.b_to_a_status.as_ref(), link.b_to_a.as_ref());
+        }
         let told = self.reasons.len();
         for (index, end) in ends.iter().enumerate() {
             self.end(end, pulled(link.up), index + 1 == ends.len());
@@ -167,8 +179,19 @@ impl Wires {
     fn ports(&mut self, attachments: &[&v1::Attachment]) {
         for (index, attachment) in attachments.iter().enumerate() {
             if let Some(interface) = &attachment.interface {
+                let (seen, asked) = (attachment.to_interface_status.as_ref(), attachment.to_interface.as_ref());
+                self.impair(&format!("to {}", name(interface)), seen, asked);
                 self.end(interface, pulled(attachment.up), index + 1 == attachments.len());
             }
+        }
+    }
+
+    /// Says what happens to frames, as the kernel has it where it has.
+    fn impair(&mut self, way: &str, seen: Option<&v1::DirectionStatus>, asked: Option<&v1::Impairment>) {
+        let it = seen.and_then(|seen| seen.impairment.as_ref()).or(asked);
+        let words = it.map(impairment::describe).unwrap_or_default();
+        if !words.is_empty() {
+            self.impaired.push(format!("{way}  {words}"));
         }
     }
 

@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use podwire_agent::{
     domain::{
+        impairment::Impairment,
         name::TopologyKey,
         spec::{
             AttachmentSpec, BridgeSpec, InterfaceSpec, IpamSpec, LinkMode, LinkSpec, PodOwner, RouteSpec, SubnetSpec,
@@ -52,6 +53,7 @@ pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) ->
         hairpin: None,
         isolated: None,
         up: true,
+        to_interface: Impairment::default(),
     }
 }
 
@@ -72,7 +74,16 @@ fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {
         metric: 7,
         unless_present: false,
     }];
-    LinkSpec { name: name.parse().unwrap(), a, b, mode, up: true, ipam: None }
+    LinkSpec {
+        name: name.parse().unwrap(),
+        a,
+        b,
+        mode,
+        up: true,
+        ipam: None,
+        a_to_b: Impairment::default(),
+        b_to_a: Impairment::default(),
+    }
 }
 
 pub(crate) fn key() -> TopologyKey {

@@ -24,6 +24,7 @@ mod grpcurl;
 mod harness;
 mod healing;
 mod history;
+mod impairments;
 mod inputs;
 mod installer;
 mod interfaces;

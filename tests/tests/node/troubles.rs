@@ -67,7 +67,7 @@ fn what_a_failed_change_made_goes_even_where_something_else_cannot_be_put_back()
             let mut wire = wire.clone();
             wire.mode = mode.into();
             let request = CreateLinkRequest { link: Some(wire), ..CreateLinkRequest::default() };
-            let status = refused(agent.links().create_link(request)).await;
+            let status = refused(Box::pin(agent.links().create_link(request))).await;
             assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
             assert!(status.message().contains("10.9.0.0/16"), "names the step: {status}");
             assert!(c.interfaces().is_empty() && d.interfaces().is_empty(), "{:?}", (c.interfaces(), d.interfaces()));

@@ -9,6 +9,7 @@ use crate::domain::spec::{AttachmentSpec, BridgeSpec, DeviceSpec, LinkMode, Link
 
 use super::{
     findings::Findings,
+    impairment::impairment,
     interface::{interface, mtu},
     ipam::ipam,
     place::Place,
@@ -45,6 +46,8 @@ pub(super) fn link(found: &mut Findings, at: Place<'_>, message: v1::Link) -> Op
         );
     let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
     let ipam = ipam(found, at.field("ipam"), message.ipam);
+    let a_to_b = impairment(found, at.field("a_to_b"), message.a_to_b);
+    let b_to_a = impairment(found, at.field("b_to_a"), message.b_to_a);
     Some(LinkSpec {
         name: name?,
         a: a?,
@@ -52,6 +55,8 @@ pub(super) fn link(found: &mut Findings, at: Place<'_>, message: v1::Link) -> Op
         mode: mode.unwrap_or(LinkMode::Stitched),
         up: up.unwrap_or(true),
         ipam: ipam.flatten(),
+        a_to_b: a_to_b.unwrap_or_default(),
+        b_to_a: b_to_a.unwrap_or_default(),
     })
 }
 
@@ -70,6 +75,7 @@ pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attac
     let hairpin = toggle(found, at.field("hairpin"), message.hairpin);
     let isolated = toggle(found, at.field("isolated"), message.isolated);
     let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
+    let to_interface = impairment(found, at.field("to_interface"), message.to_interface);
     Some(AttachmentSpec {
         name: name?,
         interface: interface?,
@@ -77,6 +83,7 @@ pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attac
         hairpin: hairpin.flatten(),
         isolated: isolated.flatten(),
         up: up.unwrap_or(true),
+        to_interface: to_interface.unwrap_or_default(),
     })
 }
 

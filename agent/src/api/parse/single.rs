@@ -17,6 +17,7 @@ use crate::{
 use super::{
     element,
     findings::Findings,
+    impairment::impairment,
     key::{key_at, namespace},
     place::Place,
 };
@@ -61,7 +62,7 @@ pub(crate) fn create_link(request: Request<v1::CreateLinkRequest>) -> Result<Cha
     let call = Call { namespace, topology, generation: request.generation, force: request.force, until };
     call.change(|found| {
         let message = required(found, "link", request.link)?;
-        element::link(found, Place::MESSAGE.field("link"), message).map(Edit::CreateLink)
+        element::link(found, Place::MESSAGE.field("link"), message).map(|link| Edit::CreateLink(Box::new(link)))
     })
 }
 
@@ -81,14 +82,24 @@ pub(crate) fn attach(request: Request<v1::AttachRequest>) -> Result<Change, Chan
 pub(crate) fn update_link(request: v1::UpdateLinkRequest) -> Result<Change, ChangeError> {
     let (namespace, topology) = (request.namespace, request.topology);
     let call = Call { namespace, topology, generation: request.generation, force: request.force, until: None };
-    call.change(|found| Some(Edit::UpdateLink { name: name(found, &request.name, LINK)?, up: request.up }))
+    call.change(|found| {
+        let a_to_b = request.a_to_b.map(|it| impairment(found, Place::MESSAGE.field("a_to_b"), Some(it)));
+        let b_to_a = request.b_to_a.map(|it| impairment(found, Place::MESSAGE.field("b_to_a"), Some(it)));
+        let name = name(found, &request.name, LINK)?;
+        Some(Edit::UpdateLink { name, up: request.up, a_to_b: a_to_b.flatten(), b_to_a: b_to_a.flatten() })
+    })
 }
 
 /// `UpdateAttachment`.
 pub(crate) fn update_attachment(request: v1::UpdateAttachmentRequest) -> Result<Change, ChangeError> {
     let (namespace, topology) = (request.namespace, request.topology);
     let call = Call { namespace, topology, generation: request.generation, force: request.force, until: None };
-    call.change(|found| Some(Edit::UpdateAttachment { name: name(found, &request.name, ATTACHMENT)?, up: request.up }))
+    call.change(|found| {
+        let at = Place::MESSAGE.field("to_interface");
+        let to_interface = request.to_interface.map(|it| impairment(found, at, Some(it)));
+        let name = name(found, &request.name, ATTACHMENT)?;
+        Some(Edit::UpdateAttachment { name, up: request.up, to_interface: to_interface.flatten() })
+    })
 }
 
 /// `DeleteBridge`.

@@ -3,6 +3,7 @@
 //! A request gets all its violations at once: also those between the elements that are sound by themselves.
 
 use crate::domain::{
+    impairment::Impairment,
     name::{ElementName, PodName, TopologyKey},
     spec::{
         AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, LinkMode, LinkSpec, MacvlanMode, PodOwner, Target,
@@ -60,6 +61,8 @@ fn stand_in_link(i: usize) -> Option<LinkSpec> {
         mode: LinkMode::Stitched,
         up: true,
         ipam: None,
+        a_to_b: Impairment::default(),
+        b_to_a: Impairment::default(),
     })
 }
 
@@ -72,5 +75,6 @@ fn stand_in_attachment(i: usize) -> Option<AttachmentSpec> {
         hairpin: None,
         isolated: None,
         up: true,
+        to_interface: Impairment::default(),
     })
 }

@@ -14,6 +14,7 @@ use crate::{
 };
 
 use super::{
+    impairment::{direction, impairment},
     interface::{Interfaces, state},
     ipam::ipam,
 };
@@ -137,6 +138,10 @@ impl<'a> Elements<'a> {
             status: Some(self.worst(parts)),
             a: Some(self.interfaces.render(&a, &spec.a)),
             far_end: Some(v1::link::FarEnd::B(self.interfaces.render(&b, &spec.b))),
+            a_to_b: impairment(&spec.a_to_b),
+            b_to_a: impairment(&spec.b_to_a),
+            a_to_b_status: self.view.ports.get(&b).map(direction),
+            b_to_a_status: self.view.ports.get(&a).map(direction),
         }
     }
 
@@ -162,6 +167,8 @@ impl<'a> Elements<'a> {
             hairpin: toggle(spec.hairpin).into(),
             isolated: toggle(spec.isolated).into(),
             up: toggle(Some(spec.up)).into(),
+            to_interface: impairment(&spec.to_interface),
+            to_interface_status: self.view.ports.get(&id(&spec.name, End::Only)).map(direction),
         }
     }
 

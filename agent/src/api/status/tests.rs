@@ -162,6 +162,7 @@ fn each_interface_that_waits_is_a_precondition() {
         interfaces: [(id(End::A), seen(State::Ready, "")), (id(End::B), seen(State::Pending, "there is no pod bb2"))]
             .into(),
         since: SystemTime::UNIX_EPOCH,
+        ports: BTreeMap::new(),
         lease_expires: None,
         panel: String::new(),
     };

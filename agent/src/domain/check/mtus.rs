@@ -59,7 +59,7 @@ pub(super) fn check(spec: &TopologySpec, plugs: &[Plug<'_>], found: &mut Vec<Vio
 }
 
 /// The MTU of an interface that gives none itself. `None`: the device's of the node, which is not known here.
-fn wire_mtu(spec: &TopologySpec, segment: Option<Segment<'_>>) -> Option<Mtu> {
+pub(super) fn wire_mtu(spec: &TopologySpec, segment: Option<Segment<'_>>) -> Option<Mtu> {
     match segment? {
         Segment::Bridge(i) => Some(spec.bridges[i].mtu.unwrap_or_default()),
         Segment::Link(i) => Some(spec.links[i].a.mtu.or(spec.links[i].b.mtu).unwrap_or_default()),

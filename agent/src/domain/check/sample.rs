@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use proptest::prelude::*;
 
 use crate::domain::{
+    impairment::{Chance, Distribution, Impairment, Loss, Netem, Rate, Share},
     mac::Mac,
     name::TopologyKey,
     spec::{
@@ -47,7 +48,16 @@ pub(crate) fn bridge(name: &str, ipam: Option<IpamSpec>) -> BridgeSpec {
 
 /// A stitched link.
 pub(crate) fn link(name: &str, a: InterfaceSpec, b: InterfaceSpec) -> LinkSpec {
-    LinkSpec { name: name.parse().unwrap(), a, b, mode: LinkMode::Stitched, up: true, ipam: None }
+    LinkSpec {
+        name: name.parse().unwrap(),
+        a,
+        b,
+        mode: LinkMode::Stitched,
+        up: true,
+        ipam: None,
+        a_to_b: Impairment::default(),
+        b_to_a: Impairment::default(),
+    }
 }
 
 /// An attachment to a bridge.
@@ -59,6 +69,7 @@ pub(crate) fn plugged(name: &str, bridge: &str, interface: InterfaceSpec) -> Att
         hairpin: None,
         isolated: None,
         up: true,
+        to_interface: Impairment::default(),
     }
 }
 
@@ -87,6 +98,37 @@ pub(crate) fn route(destination: &str, via: &str) -> RouteSpec {
         metric: 0,
         unless_present: false,
     }
+}
+
+/// Any impairment that can be asked for, of few numbers.
+pub(in crate::domain) fn any_impairment() -> impl Strategy<Value = Impairment> {
+    let share = || prop_oneof![Just(Share::NONE), Just(Share::ALL), any::<u32>().prop_map(Share::from_raw)];
+    let distribution = prop_oneof![
+        Just(Distribution::Uniform),
+        Just(Distribution::Normal),
+        Just(Distribution::Pareto),
+        Just(Distribution::ParetoNormal)
+    ];
+    let chance = move || (share(), share()).prop_map(|(share, correlation)| Chance { share, correlation });
+    let gilbert = (share(), share(), share(), share());
+    let loss = prop_oneof![
+        chance().prop_map(Loss::Random),
+        gilbert.prop_map(|(p, r, bad, good)| Loss::GilbertElliott { p, r, bad, good })
+    ];
+    let delays = (0u64..3, 0u64..3, distribution, share());
+    let netem = (delays, loss, chance(), chance(), chance(), 1u32..4).prop_map(
+        |((delay, jitter, distribution, delay_correlation), loss, duplicate, corrupt, reorder, packets)| {
+            let gap = u32::from(!reorder.is_never());
+            Netem { delay, jitter, distribution, delay_correlation, loss, duplicate, corrupt, reorder, gap, packets }
+        },
+    );
+    let rate = (1u64..3, prop::option::of(65_600u32..65_602)).prop_map(|(n, burst)| Rate {
+        bytes_per_second: n * 125_000,
+        burst,
+        queue: burst,
+    });
+    (prop::option::weighted(0.5, netem), prop::option::weighted(0.5, rate))
+        .prop_map(|(netem, rate)| Impairment { netem, rate })
 }
 
 /// Few addresses, so that they clash.

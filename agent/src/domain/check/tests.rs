@@ -8,7 +8,10 @@ use super::{
     sample::{addressed, any_spec, bridge, interface, ipam, link, on_device, plugged, route, topology},
     *,
 };
-use crate::domain::spec::{AttachmentSpec, InterfaceSpec, IpamSpec, LinkMode, LinkSpec, RouteSpec, SubnetSpec};
+use crate::domain::{
+    impairment::{Impairment, Netem, Rate},
+    spec::{AttachmentSpec, InterfaceSpec, IpamSpec, LinkMode, LinkSpec, RouteSpec, SubnetSpec},
+};
 
 /// The fields and a part of each sentence, in their order, and nothing else.
 #[track_caller]
@@ -91,6 +94,34 @@ fn devices_and_direct_links_have_no_switches() {
         ("attachments[0].isolated", "`eth0`"),
         ("attachments[0].up", "detach it"),
         ("links[0].up", "LINK_MODE_STITCHED"),
+    ];
+    refused(&spec, &expected);
+}
+
+#[test]
+fn what_has_nothing_in_between_is_not_impaired() {
+    let slow = Impairment { netem: Some(Netem { delay: 1, ..Netem::default() }), rate: None };
+    let device = AttachmentSpec { to_interface: slow, ..on_device("m", interface("bb1", ""), None) };
+    let wire = link("w", interface("a", ""), interface("b", ""));
+    let direct = LinkSpec { mode: LinkMode::Direct, b_to_a: slow, ..wire };
+    let spec = TopologySpec { links: vec![direct], ..lan(vec![device]) };
+    refused(&spec, &[("links[0].b_to_a", "LINK_MODE_STITCHED"), ("attachments[0].to_interface", "`eth0`")]);
+}
+
+#[test]
+fn a_rate_passes_whole_frames_of_its_wire() {
+    let of = |burst, queue| {
+        let rate = Rate { bytes_per_second: 125_000, burst: Some(burst), queue: Some(queue) };
+        Impairment { netem: None, rate: Some(rate) }
+    };
+    let wire = link("w", mtu(9000, interface("a", "")), interface("b", ""));
+    let wire = LinkSpec { a_to_b: of(9018, 9017), b_to_a: of(9017, 9018), ..wire };
+    let plug = AttachmentSpec { to_interface: of(1517, 1518), ..on_lan("p1", interface("bb1", "")) };
+    let spec = TopologySpec { links: vec![wire], ..lan(vec![plug]) };
+    let expected = [
+        ("links[0].a_to_b.rate.queue_bytes", "one frame of 9018 bytes"),
+        ("links[0].b_to_a.rate.burst_bytes", "`9017`"),
+        ("attachments[0].to_interface.rate.burst_bytes", "at least 1518"),
     ];
     refused(&spec, &expected);
 }

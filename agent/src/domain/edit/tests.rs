@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::{
     check::sample::{addressed, bridge, interface, ipam, link, on_device, plugged, topology},
+    impairment::Netem,
     mtu::Mtu,
     spec::NetnsRef,
 };
@@ -41,7 +42,7 @@ fn an_element_is_added_behind_the_others() {
     let spec = change(&Edit::CreateBridge(bridge("lan2", None))).unwrap().unwrap();
     assert_eq!(spec.bridges[2], bridge("lan2", None));
     let wire = link("w2", interface("bb1", ""), interface("bb3", ""));
-    assert_eq!(change(&Edit::CreateLink(wire.clone())).unwrap().unwrap().links[2], wire);
+    assert_eq!(change(&Edit::CreateLink(Box::new(wire.clone()))).unwrap().unwrap().links[2], wire);
     let plug = plugged("p3", "empty", interface("bb3", ""));
     assert_eq!(change(&Edit::Attach(plug.clone())).unwrap().unwrap().attachments[3], plug);
 }
@@ -50,7 +51,7 @@ fn an_element_is_added_behind_the_others() {
 fn an_equal_element_changes_nothing() {
     let there = lesson();
     assert_eq!(change(&Edit::CreateBridge(there.bridges[0].clone())), Ok(None));
-    assert_eq!(change(&Edit::CreateLink(there.links[0].clone())), Ok(None));
+    assert_eq!(change(&Edit::CreateLink(Box::new(there.links[0].clone()))), Ok(None));
     assert_eq!(change(&Edit::Attach(there.attachments[2].clone())), Ok(None));
 }
 
@@ -61,7 +62,7 @@ fn a_different_element_names_every_field_that_differs() {
     let a = InterfaceSpec { owner: PodOwner::Netns(NetnsRef::Process(7)), order: 3, ..interface("x", "net1") };
     let other = LinkSpec { up: false, mode: LinkMode::Direct, ..link("w", a, addressed("bb2", &["10.0.0.1/24"])) };
     assert_eq!(
-        fields(&Edit::CreateLink(other)),
+        fields(&Edit::CreateLink(Box::new(other))),
         ["a.pod", "a.netns", "a.name", "a.order", "b.addresses", "mode", "up"]
     );
     let other = AttachmentSpec { isolated: Some(false), ..plugged("p1", "empty", interface("bb7", "")) };
@@ -77,7 +78,7 @@ fn a_name_is_that_of_one_kind_only() {
     let taken = |kind, of| Err(EditError::AlreadyExists { kind, name: name(of), fields: vec!["kind"] });
     assert_eq!(change(&Edit::CreateBridge(bridge("w", None))), taken("link", "w"));
     assert_eq!(
-        change(&Edit::CreateLink(link("p1", interface("a", ""), interface("b", "")))),
+        change(&Edit::CreateLink(Box::new(link("p1", interface("a", ""), interface("b", ""))))),
         taken("attachment", "p1")
     );
     assert_eq!(change(&Edit::Attach(plugged("lan", "lan", interface("a", "")))), taken("bridge", "lan"));
@@ -112,8 +113,8 @@ fn what_is_absent_is_deleted_already() {
 
 #[test]
 fn a_cable_is_pulled_where_there_is_one() {
-    let update_link = |of, up| change(&Edit::UpdateLink { name: name(of), up });
-    let update_plug = |of, up| change(&Edit::UpdateAttachment { name: name(of), up });
+    let update_link = |of, up| change(&Edit::UpdateLink { name: name(of), up, a_to_b: None, b_to_a: None });
+    let update_plug = |of, up| change(&Edit::UpdateAttachment { name: name(of), up, to_interface: None });
     assert!(!update_link("w", Some(false)).unwrap().unwrap().links[0].up);
     assert!(!update_plug("p1", Some(false)).unwrap().unwrap().attachments[0].up);
     for up in [None, Some(true)] {
@@ -125,4 +126,20 @@ fn a_cable_is_pulled_where_there_is_one() {
     assert!(matches!(update_plug("m", Some(false)), Err(EditError::Impossible { kind: "attachment", .. })));
     assert_eq!(update_link("p1", None), Err(EditError::NotFound { kind: "link", name: name("p1") }));
     assert_eq!(update_plug("w", None), Err(EditError::NotFound { kind: "attachment", name: name("w") }));
+}
+
+#[test]
+fn an_update_impairs_one_direction_and_leaves_the_other() {
+    let slow = Impairment { netem: Some(Netem { delay: 1, ..Netem::default() }), rate: None };
+    let update = |of, a_to_b, b_to_a| change(&Edit::UpdateLink { name: name(of), up: None, a_to_b, b_to_a });
+    let changed = update("w", Some(slow), None).unwrap().unwrap();
+    assert_eq!((changed.links[0].a_to_b, changed.links[0].b_to_a), (slow, Impairment::default()));
+    assert_eq!(update("w", None, None), Ok(None));
+    assert_eq!(update("w", Some(Impairment::default()), None), Ok(None), "there is none already");
+    assert!(matches!(update("d", Some(Impairment::default()), None), Err(EditError::Impossible { .. })));
+    let plug = |of| change(&Edit::UpdateAttachment { name: name(of), up: None, to_interface: Some(slow) });
+    assert_eq!(plug("p2").unwrap().unwrap().attachments[1].to_interface, slow);
+    assert!(matches!(plug("m"), Err(EditError::Impossible { .. })));
+    let other = LinkSpec { b_to_a: slow, ..lesson().links[0].clone() };
+    assert_eq!(fields(&Edit::CreateLink(Box::new(other))), ["b_to_a"]);
 }

@@ -11,6 +11,7 @@ use crate::domain::{
     intent::{NicKey, PodKey},
     mtu::Mtu,
     observed::{BridgePort, LinkKind, Observed, Panel, PodView, Redirect, SandboxId},
+    queue::Egress,
     step::{NewNic, Step},
 };
 
@@ -139,6 +140,8 @@ impl Model {
                 self.port(nic).map(|port| port.filter = Redirect::To(to))
             }
             Step::Unstitch(nic) => self.port(nic).map(|port| port.filter = Redirect::Nowhere),
+            Step::Impair(nic, queue) => self.port(nic)?.impair(queue),
+            Step::Unimpair(nic) => self.port(nic).map(|port| port.egress = Egress::Plain),
             Step::SetPort(nic, up) => self.port(nic).map(|port| port.up = *up),
             Step::SetMac(nic, mac) => self.nic(nic).map(|nic| nic.mac = Some(*mac)),
             Step::SetMtu(nic, mtu) => self.set_mtu(nic, mtu.bytes()),

@@ -6,6 +6,7 @@ use crate::domain::{
     intent::NicKey,
     name::ElementName,
     observed::{BridgePort, PortState, Redirect},
+    queue::Egress,
     step::Step,
 };
 
@@ -36,6 +37,7 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
         {
             steps.push(Step::SetPortMtu(nic.key.clone(), mtu));
         }
+        impair(nic, port.map_or(Egress::Plain, |port| port.egress), steps);
         let up = port_up(view, nic);
         if port.is_some_and(|port| port.up) != up {
             cables.push(Step::SetPort(nic.key.clone(), up));
@@ -84,6 +86,19 @@ fn stitch(view: &View<'_>, nic: &Nic, port: Option<&PortState>, far: &NicKey, st
         }
         Some(Fate::Keep { port: Some(other), .. }) if redirect == Redirect::To(other.index) => {}
         Some(_) => steps.push(Step::Stitch(nic.key.clone(), far.clone())),
+    }
+}
+
+/// What frames towards a NIC wait in. New numbers go into the queue that is there and keep its frames.
+fn impair(nic: &Nic, egress: Egress, steps: &mut Vec<Step>) {
+    if egress == Egress::of(&nic.queue) {
+        return;
+    }
+    if egress != Egress::Plain && !egress.changes_into(&nic.queue) {
+        steps.push(Step::Unimpair(nic.key.clone()));
+    }
+    if !nic.queue.is_none() {
+        steps.push(Step::Impair(nic.key.clone(), nic.queue));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[error("`{0}` is not a duration such as `90s`, `30m` or `1h30m`")]
 pub struct DurationError(String);
 
-/// Reads `1800s`, `1.5s`, `30m`, `2h`, `1d`, `1h30m`.
+/// Reads `10ms`, `1800s`, `1.5s`, `30m`, `2h`, `1d`, `1h30m`.
 ///
 /// # Errors
 ///
@@ -22,7 +22,9 @@ pub(crate) fn parse(text: &str) -> Option<prost_types::Duration> {
 }
 
 fn read(text: &str) -> Option<Duration> {
-    const UNITS: [(&str, u64); 5] = [
+    const UNITS: [(&str, u64); 7] = [
+        ("ns", 1),
+        ("us", 1000),
         ("ms", 1_000_000),
         ("s", 1_000_000_000),
         ("m", 60_000_000_000),
@@ -65,6 +67,8 @@ mod tests {
         assert_eq!(parse_duration("1800s").unwrap(), Duration::from_secs(1800));
         assert_eq!(parse_duration("1.5s").unwrap(), Duration::from_millis(1500));
         assert_eq!(parse_duration("1h30m").unwrap(), Duration::from_secs(5400));
+        assert_eq!(parse_duration("250us").unwrap(), Duration::from_micros(250));
+        assert_eq!(parse_duration("64ns").unwrap(), Duration::from_nanos(64));
         assert_eq!(parse_duration("250ms").unwrap(), Duration::from_millis(250));
         for bad in ["", "5", "s", "1x", "-1s", "1.s", ".5s", "99999999999999d"] {
             assert!(parse_duration(bad).is_err(), "{bad}");

@@ -95,6 +95,11 @@ impl Node {
         self.plain()?.parse().ok()
     }
 
+    /// The number that it is, with a fraction or without.
+    pub(crate) fn number(&self) -> Option<f64> {
+        self.plain()?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
     /// Whether it is null or nothing at all.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.plain(), Some("" | "~" | "null" | "Null" | "NULL"))

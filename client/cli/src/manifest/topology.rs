@@ -108,6 +108,12 @@ fn single(node: &Node, field: &FieldDescriptor, findings: &mut Findings<'_>) -> 
             }
             "a number from 0 to 18446744073709551615"
         }
+        Kind::Double => {
+            if let Some(value) = node.number() {
+                return Some(Value::F64(value));
+            }
+            "a number"
+        }
         _ => "of a kind that this command knows",
     };
     findings.error(node.place, format!("`{}` is {}, not {expected}", field.name(), shown(node)));

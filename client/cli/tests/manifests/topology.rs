@@ -90,3 +90,21 @@ fn the_command_line_names_but_does_not_contradict() {
     );
     assert_eq!(errors(with(&["bridges: []\n"], &Options::default())), ["1.yaml:1:1 the topology has no `name`"]);
 }
+
+#[test]
+fn an_impairment_has_times_and_numbers_with_fractions() {
+    let text = FULL.replace(
+        "  mode: LINK_MODE_DIRECT\n",
+        "  a_to_b: {delay: 1.5ms, jitter: 250us, loss: 0.5, rate: {bits_per_second: 1000}}\n",
+    );
+    let manifest = texts(&[&text]).unwrap();
+    let there = manifest.topology.links[0].a_to_b.unwrap();
+    assert_eq!(there.delay.unwrap().nanos, 1_500_000);
+    assert_eq!(there.jitter.unwrap().nanos, 250_000);
+    assert_eq!(there.loss_model, Some(v1::impairment::LossModel::Loss(0.5)));
+    assert_eq!(there.rate.unwrap().bits_per_second, 1000);
+    let both = text.replace("loss: 0.5", "loss: 0.5, gilbert_elliott: {p: 1}");
+    assert!(errors(texts(&[&both])).join(" ").contains("exclude each other"));
+    let word = text.replace("loss: 0.5", "loss: much");
+    assert!(errors(texts(&[&word])).join(" ").contains("`much`, not a number"));
+}

@@ -8,6 +8,7 @@ use crate::domain::{
     intent::PodKey,
     mac::Mac,
     observed::{BridgePort, BridgeState, Panel, PortState, Redirect},
+    queue::{Egress, Queue},
 };
 
 use super::{Peer, Refused};
@@ -34,6 +35,7 @@ pub(in crate::domain::plan) struct PanelDevice {
     pub options: BridgePort,
     /// What tc does, which comes before the bridge: a look does not see it on bridge ports.
     pub filter: Redirect,
+    pub egress: Egress,
     pub peer: Peer,
     pub altnames: Vec<String>,
 }
@@ -54,9 +56,19 @@ impl PanelDevice {
             master: None,
             options: NEW_PORT,
             filter: Redirect::Nowhere,
+            egress: Egress::Plain,
             peer: Peer::Old,
             altnames: Vec::new(),
         }
+    }
+
+    /// A queue is made where there is none; what is there takes new numbers only.
+    pub(super) fn impair(&mut self, queue: &Queue) -> Result<(), Refused> {
+        if self.egress != Egress::Plain && !self.egress.changes_into(queue) {
+            return Err(format!("EINVAL: {:?} is there", self.egress));
+        }
+        self.egress = Egress::of(queue);
+        Ok(())
     }
 
     pub(super) fn kind_name(&self) -> &'static str {
@@ -166,6 +178,7 @@ pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwardin
                     Peer::Panel(_) | Peer::Old => None,
                 },
                 redirect: device.filter,
+                egress: device.egress,
             };
             seen.ports.insert(name, state);
         }

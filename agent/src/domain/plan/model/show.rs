@@ -18,13 +18,14 @@ impl Model {
                 }
                 PanelKind::Stranger => format!("stranger {name}"),
                 PanelKind::Port => format!(
-                    "port {name} mtu {mtu} up {up} master {:?} {:?} redirect {} peer {} forwards {}",
+                    "port {name} mtu {mtu} up {up} master {:?} {:?} redirect {} egress {:?} peer {} forwards {}",
                     device.master.map(|master| self.panel_name(master)),
                     device.options,
                     match device.filter {
                         Redirect::To(to) => self.panel_name(to),
                         other => format!("{other:?}"),
                     },
+                    device.egress,
                     self.peer(&device.peer),
                     self.port_forwards(*index),
                 ),

@@ -12,10 +12,11 @@ use crate::domain::{
     assign::{Claims, assign},
     check::{
         check,
-        sample::{self, any_spec},
+        sample::{self, any_impairment, any_spec},
     },
     desired::{Desired, desired, route_identity},
     if_name::IfName,
+    impairment::Impairment,
     intent::{Generation, Intent, NicKey, Ownership, PodKey},
     mac::Mac,
     name::{Namespace, TopologyKey},
@@ -151,13 +152,13 @@ fn any_bridges() -> impl Strategy<Value = Vec<BridgeSpec>> {
     BRIDGES.map(bridge).to_vec()
 }
 
-type Slot = (Plugged, InterfaceSpec, bool, Option<bool>, Option<u32>);
+type Slot = (Plugged, InterfaceSpec, bool, Option<bool>, Option<u32>, Impairment);
 
 fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -> TopologySpec {
     let mut spec = sample::topology();
-    let mut open: BTreeMap<bool, (InterfaceSpec, bool, Option<u32>)> = BTreeMap::new();
+    let mut open: BTreeMap<bool, (InterfaceSpec, bool, Impairment)> = BTreeMap::new();
     let count = slots.len();
-    for (n, (wire, interface, up, option, mtu)) in slots.into_iter().enumerate() {
+    for (n, (wire, interface, up, option, mtu, impairment)) in slots.into_iter().enumerate() {
         // Elements change their NICs with the shift, and so do marks.
         let name = format!("plug{}", (n + shift) % count);
         let mtu = mtu.map(|mtu| mtu.try_into().unwrap());
@@ -167,6 +168,7 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
                 hairpin: option,
                 isolated: option,
                 up,
+                to_interface: impairment,
                 ..sample::plugged(&name, BRIDGES[b], interface)
             }),
             Plugged::Device(parent, mode) => {
@@ -177,12 +179,13 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
             }
             Plugged::Link(mode) => {
                 let direct = mode == LinkMode::Direct;
-                let Some((far, up, _)) = open.remove(&direct) else {
-                    open.insert(direct, (interface, up || direct, None));
+                let impairment = if direct { Impairment::default() } else { impairment };
+                let Some((far, up, a_to_b)) = open.remove(&direct) else {
+                    open.insert(direct, (interface, up || direct, impairment));
                     continue;
                 };
                 let a = InterfaceSpec { mtu, ..far };
-                spec.links.push(LinkSpec { mode, up, ..sample::link(&name, a, interface) });
+                spec.links.push(LinkSpec { mode, up, a_to_b, b_to_a: impairment, ..sample::link(&name, a, interface) });
             }
         }
     }
@@ -197,7 +200,14 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
 fn any_sound() -> impl Strategy<Value = TopologySpec> {
     let slot = |n: usize| {
         let mtu = prop::option::weighted(0.3, prop_oneof![Just(1400u32), Just(1300)]);
-        (any_wire(), any_interface(n), prop::bool::weighted(0.8), prop::option::of(any::<bool>()), mtu)
+        (
+            any_wire(),
+            any_interface(n),
+            prop::bool::weighted(0.8),
+            prop::option::of(any::<bool>()),
+            mtu,
+            any_impairment(),
+        )
     };
     let slots: Vec<_> = (0..PODS.len() * NAMES.len()).map(slot).collect();
     (any_bridges(), slots.prop_shuffle(), 0usize..3, any::<bool>())

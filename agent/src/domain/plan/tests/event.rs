@@ -15,6 +15,7 @@ use crate::domain::{
     desired::{Desired, Nic, Wire, route_identity},
     intent::PodKey,
     observed::{BridgePort, Redirect},
+    queue::Egress,
     spec::RouteSpec,
     step::Step,
 };
@@ -28,14 +29,14 @@ pub(super) struct Damage {
 
 pub(super) fn any_damage() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(
-        (0..15usize, any::<prop::sample::Index>()).prop_map(|(kind, which)| Damage { kind, which }),
+        (0..17usize, any::<prop::sample::Index>()).prop_map(|(kind, which)| Damage { kind, which }),
         1..4,
     )
 }
 
 impl Damage {
     pub(super) fn inflict(&self, model: &mut Model, wanted: &Desired) {
-        if self.kind < 10 { self.on_panel(model) } else { self.in_pod(model, wanted) }
+        if self.kind < 12 { self.on_panel(model) } else { self.in_pod(model, wanted) }
     }
 
     fn on_panel(&self, model: &mut Model) {
@@ -67,6 +68,8 @@ impl Damage {
                 model.panel.as_mut().unwrap().insert(PanelDevice::stranger(name));
             }
             8 => model.panel_device_gone(index),
+            9 => device.egress = Egress::Unknown,
+            10 => device.egress = Egress::Plain,
             _ => panel.insert(PanelDevice::stranger("stranger")),
         }
     }
@@ -82,14 +85,14 @@ impl Damage {
         let pod = model.pod(&key.pod).unwrap();
         let device = pod.devices.get_mut(&index).unwrap();
         match self.kind {
-            10 => device.mtu = device.mtu.min(1500) - 1,
-            11 => device.mac = None,
-            12 => {
+            12 => device.mtu = device.mtu.min(1500) - 1,
+            13 => device.mac = None,
+            14 => {
                 if let Some(first) = device.addresses.first().copied() {
                     pod.remove_address(index, first);
                 }
             }
-            13 => {
+            15 => {
                 // Those that came with an address are the kernel's.
                 let asked = &wanted.nic(key).unwrap().routes;
                 let first = pod.routes.iter().position(|now| {
