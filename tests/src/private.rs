@@ -104,7 +104,7 @@ fn outside(helper: &Path, user: User) -> Result<(ExitStatus, String)> {
     if user == User::Nobody || env::var_os(WITHOUT_ROOT).is_some() {
         command.args(["--as-user", &NOBODY.to_string()]);
     }
-    command.arg(env::current_exe()?).args([&name, "--exact", "--nocapture", "--test-threads=1"]);
+    command.arg(env::current_exe()?).args([&name, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"]);
     command.env(INSIDE, "1").env(binaries::DIRECTORY, binaries::directory()?);
     command.stdin(process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().context("start the helper")?;

@@ -35,6 +35,8 @@ mod limits;
 mod links;
 mod manifests;
 mod network_status;
+mod matrix;
+
 mod obstacles;
 mod ownership;
 mod pods;

@@ -1,0 +1,3 @@
+//! What the kernel of a usual test machine lacks: `cargo kernel-matrix` runs these on a stock Debian kernel.
+
+mod netem;
