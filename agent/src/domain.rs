@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod assign;
 pub mod bpf;
+pub mod bridge;
 pub mod check;
 pub mod desired;
 pub mod device;

@@ -99,6 +99,18 @@ impl Attachment {
         self
     }
 
+    /// Whether frames to addresses that the bridge does not know come here too. Default: they do.
+    pub fn flood(mut self, on: bool) -> Self {
+        self.message.set_flood(toggle(on));
+        self
+    }
+
+    /// Whether frames to groups come here too. Default: they do.
+    pub fn multicast_flood(mut self, on: bool) -> Self {
+        self.message.set_multicast_flood(toggle(on));
+        self
+    }
+
     /// Plug the cable (true) or pull it (false). Default: plugged.
     pub fn up(mut self, up: bool) -> Self {
         self.message.set_up(toggle(up));

@@ -49,6 +49,30 @@ impl Bridge {
         self
     }
 
+    /// What it does with frames. Default: transparent.
+    pub fn l2_profile(mut self, profile: v1::L2Profile) -> Self {
+        self.message.set_l2_profile(profile);
+        self
+    }
+
+    /// Take part in spanning tree.
+    pub fn stp(mut self) -> Self {
+        self.message.stp = true;
+        self
+    }
+
+    /// Send frames to groups only where they were asked for.
+    pub fn multicast_snooping(mut self) -> Self {
+        self.message.multicast_snooping = true;
+        self
+    }
+
+    /// Seconds that an address is remembered. Default 300.
+    pub fn ageing(mut self, seconds: u32) -> Self {
+        self.message.ageing = std::time::Duration::from_secs(seconds.into()).try_into().ok();
+        self
+    }
+
     /// A frame may leave by the port it came in, unless an attachment says otherwise.
     pub fn hairpin(mut self) -> Self {
         self.message.hairpin = true;

@@ -3,6 +3,7 @@
 use ipnetwork::IpNetwork;
 
 use super::{
+    bridge::{AGEING_SECONDS, BridgeOptions, BridgePort, L2Profile},
     check::segment::{Plug, Segment, plugs},
     if_name::IfName,
     intent::{Intent, NicKey},
@@ -36,6 +37,8 @@ pub struct BridgeDevice {
     pub mtu: Mtu,
     /// Its MAC.
     pub mac: Mac,
+    /// Its options.
+    pub options: BridgeOptions,
 }
 
 /// A NIC in a pod, with its wire.
@@ -72,10 +75,10 @@ pub enum Wire {
     Bridge {
         /// Which.
         bridge: ElementName,
-        /// A frame may leave by this port though it came in by it.
-        hairpin: bool,
-        /// It does not reach other isolated ports.
-        isolated: bool,
+        /// The options of its port.
+        port: BridgePort,
+        /// Spanning tree decides whether the port forwards.
+        stp: bool,
         /// The cable is plugged.
         up: bool,
     },
@@ -160,7 +163,10 @@ pub fn desired(intent: &Intent) -> Desired {
 }
 
 fn bridge_device(key: &TopologyKey, bridge: &super::spec::BridgeSpec) -> BridgeDevice {
+    // A hub forgets at once what its ports learnt before it was one.
+    let ageing = bridge.ageing.unwrap_or(if bridge.l2_profile == L2Profile::Hub { 0 } else { AGEING_SECONDS });
     BridgeDevice {
+        options: BridgeOptions { stp: bridge.stp, mcast_snooping: bridge.mcast_snooping, ageing: ageing * 100 },
         name: bridge.name.clone(),
         mtu: bridge.mtu.unwrap_or_default(),
         mac: bridge.mac.unwrap_or_else(|| derived_bridge_mac(key, &bridge.name)),
@@ -239,8 +245,14 @@ fn wire_of(intent: &Intent, plug: &Plug<'_>, position: usize) -> Option<Wire> {
             let (bridge, attachment) = (&spec.bridges[i], attachment()?);
             Wire::Bridge {
                 bridge: bridge.name.clone(),
-                hairpin: attachment.hairpin.unwrap_or(bridge.hairpin),
-                isolated: attachment.isolated.unwrap_or(bridge.isolated),
+                port: BridgePort {
+                    hairpin: attachment.hairpin.unwrap_or(bridge.hairpin),
+                    isolated: attachment.isolated.unwrap_or(bridge.isolated),
+                    flood: attachment.flood.unwrap_or(true),
+                    mcast_flood: attachment.mcast_flood.unwrap_or(true),
+                    ..bridge.l2_profile.port(bridge.stp)
+                },
+                stp: bridge.stp,
                 up: attachment.up,
             }
         }

@@ -210,13 +210,17 @@ fn kind_of(spec: &TopologySpec, name: &ElementName) -> Option<&'static str> {
 // The comparisons below take the structs apart, so that a new field cannot be forgotten.
 
 fn bridge_differences(there: &BridgeSpec, asked: &BridgeSpec) -> Vec<&'static str> {
-    let BridgeSpec { name: _, mtu, mac, ipam, hairpin, isolated } = asked;
+    let BridgeSpec { name: _, mtu, mac, ipam, hairpin, isolated, l2_profile, stp, mcast_snooping, ageing } = asked;
     only([
         ("mtu", there.mtu != *mtu),
         ("mac", there.mac != *mac),
         ("ipam", there.ipam != *ipam),
         ("hairpin", there.hairpin != *hairpin),
         ("isolated", there.isolated != *isolated),
+        ("l2_profile", there.l2_profile != *l2_profile),
+        ("stp", there.stp != *stp),
+        ("multicast_snooping", there.mcast_snooping != *mcast_snooping),
+        ("ageing", there.ageing != *ageing),
     ])
 }
 
@@ -250,7 +254,7 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
         "interface.addresses",
         "interface.routes",
     ];
-    let AttachmentSpec { name: _, interface, target, hairpin, isolated, up, to_interface } = asked;
+    let AttachmentSpec { name: _, interface, target, hairpin, isolated, flood, mcast_flood, up, to_interface } = asked;
     let mut fields = interface_differences(&there.interface, interface, INTERFACE);
     fields.extend(match (&there.target, target) {
         (Target::Bridge(there), Target::Bridge(asked)) => only([("bridge", there != asked)]),
@@ -264,6 +268,8 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
     fields.extend(only([
         ("hairpin", there.hairpin != *hairpin),
         ("isolated", there.isolated != *isolated),
+        ("flood", there.flood != *flood),
+        ("multicast_flood", there.mcast_flood != *mcast_flood),
         ("up", there.up != *up),
         ("to_interface", there.to_interface != *to_interface),
     ]));

@@ -4,7 +4,13 @@ use std::{collections::BTreeMap, fmt};
 
 use ipnetwork::IpNetwork;
 
-use super::{intent::PodKey, mac::Mac, queue::Egress, spec::MacvlanMode};
+use super::{
+    bridge::{BridgeOptions, BridgePort},
+    intent::PodKey,
+    mac::Mac,
+    queue::Egress,
+    spec::MacvlanMode,
+};
 
 /// Identity of a pod's current sandbox: the runtime's id of it and the cookie of its network namespace, which the
 /// kernel never gives twice (`SO_NETNS_COOKIE`).
@@ -64,8 +70,8 @@ pub struct BridgeState {
     pub mtu: u32,
     /// Whether it is up.
     pub up: bool,
-    /// Whether its options are those that podwire sets.
-    pub options_ok: bool,
+    /// Its options.
+    pub options: BridgeOptions,
 }
 
 /// A port as it is.
@@ -79,7 +85,7 @@ pub struct PortState {
     pub up: bool,
     /// Index of the bridge that it is a port of.
     pub master: Option<u32>,
-    /// Bridge port options: hairpin, isolated, group forward mask.
+    /// Its options as a port of that bridge.
     pub bridge_port: Option<BridgePort>,
     /// Whether it may pass frames: operational state up and, in a bridge, forwarding.
     pub forwarding: bool,
@@ -100,17 +106,6 @@ pub enum Redirect {
     To(u32),
     /// There are filters that are not one redirect of everything.
     Unknown,
-}
-
-/// Options of a bridge port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BridgePort {
-    /// Reflects frames to where they came from.
-    pub hairpin: bool,
-    /// Does not reach other isolated ports.
-    pub isolated: bool,
-    /// Link-local group addresses that pass.
-    pub group_fwd_mask: u16,
 }
 
 /// A pod as it is.

@@ -169,7 +169,10 @@ fn bridges(view: &View<'_>, steps: &mut Vec<Step>) {
         match panel.and_then(|panel| panel.bridges.get(&bridge_device_name(&bridge.name))) {
             None => steps.push(Step::CreateBridge(bridge.clone())),
             Some(now) => {
-                let same = now.mac == Some(bridge.mac) && now.mtu == bridge.mtu.bytes() && now.up && now.options_ok;
+                let same = now.mac == Some(bridge.mac)
+                    && now.mtu == bridge.mtu.bytes()
+                    && now.up
+                    && now.options == bridge.options;
                 if !same {
                     steps.push(Step::ConfigureBridge(bridge.clone()));
                 }

@@ -6,6 +6,7 @@ use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bridge::L2Profile,
     if_name::IfName,
     impairment::Impairment,
     mac::Mac,
@@ -46,6 +47,14 @@ pub struct BridgeSpec {
     pub hairpin: bool,
     /// Default of its attachments.
     pub isolated: bool,
+    /// What it does with frames.
+    pub l2_profile: L2Profile,
+    /// Spanning tree.
+    pub stp: bool,
+    /// Multicast snooping.
+    pub mcast_snooping: bool,
+    /// Seconds that it remembers an address. `None`: the profile's.
+    pub ageing: Option<u32>,
 }
 
 /// How a link is made.
@@ -94,6 +103,10 @@ pub struct AttachmentSpec {
     pub hairpin: Option<bool>,
     /// `None`: the bridge's.
     pub isolated: Option<bool>,
+    /// Whether frames to unknown addresses come.
+    pub flood: Option<bool>,
+    /// Whether frames to groups come.
+    pub mcast_flood: Option<bool>,
     /// Whether the cable is plugged.
     pub up: bool,
     /// What happens to frames from the bridge to the interface.

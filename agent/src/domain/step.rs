@@ -5,13 +5,13 @@ use std::fmt;
 use ipnetwork::IpNetwork;
 
 use super::{
+    bridge::{BridgeOptions, BridgePort},
     desired::{BridgeDevice, Nic},
     if_name::IfName,
     intent::NicKey,
     mac::Mac,
     mtu::Mtu,
     name::ElementName,
-    observed::BridgePort,
     queue::Queue,
     spec::{MacvlanMode, RouteSpec},
 };
@@ -199,7 +199,10 @@ impl Step {
             Self::CreatePanel => "network namespace of the topology".to_owned(),
             Self::RemovePanel => "with what is left in it".to_owned(),
             Self::CreateBridge(bridge) | Self::ConfigureBridge(bridge) => {
-                format!("mac {} mtu {}", bridge.mac, bridge.mtu)
+                let BridgeOptions { stp, mcast_snooping, ageing } = bridge.options;
+                let ageing = ageing / 100;
+                let (stp, snooping) = (on(stp), on(mcast_snooping));
+                format!("mac {} mtu {} stp {stp} mcast_snooping {snooping} ageing {ageing} s", bridge.mac, bridge.mtu)
             }
             Self::CreateVeth(nic, None) => format!("veth, {}", born(nic)),
             Self::CreateVeth(nic, Some(bridge)) => format!("veth on bridge {bridge}, {}", born(nic)),
@@ -209,9 +212,12 @@ impl Step {
             Self::SetMaster(_, Some(bridge)) => format!("plug into bridge {bridge}"),
             Self::SetMaster(_, None) => "unplug from its bridge".to_owned(),
             Self::SetBridgePort(_, port) => format!(
-                "hairpin {} isolated {} group_fwd_mask {:#06x}",
+                "hairpin {} isolated {} learning {} flood {} mcast_flood {} group_fwd_mask {:#06x}",
                 on(port.hairpin),
                 on(port.isolated),
+                on(port.learning),
+                on(port.flood),
+                on(port.mcast_flood),
                 port.group_fwd_mask
             ),
             Self::Stitch(_, far) => format!("stitch to {far}"),

@@ -11,7 +11,14 @@ use netlink_packet_route::{
 };
 use rtnetlink::{LinkBridge, LinkBridgePort, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
-use crate::domain::{desired::BridgeDevice, mac::Mac, mtu::Mtu, observed::BridgePort, spec::MacvlanMode, step::NewNic};
+use crate::domain::{
+    bridge::{BridgeOptions, BridgePort},
+    desired::BridgeDevice,
+    mac::Mac,
+    mtu::Mtu,
+    spec::MacvlanMode,
+    step::NewNic,
+};
 
 use super::socket::{Mode, Request};
 
@@ -20,9 +27,6 @@ pub(super) const GROUP: u32 = 0x7077_6972;
 
 /// Device group of what is about to be removed in one message.
 pub(super) const DOOMED_GROUP: u32 = GROUP + 1;
-
-/// Seconds that a bridge remembers an address: the kernel's default, in hundredths of a second.
-const AGEING_CENTISECONDS: u32 = 30_000;
 
 fn request(message: RouteNetlinkMessage, mode: Mode) -> Request {
     Request { message, mode }
@@ -49,20 +53,24 @@ fn bridge_message(builder: LinkMessageBuilder<LinkBridge>, bridge: &BridgeDevice
         .address(bridge.mac.octets().to_vec())
         .mtu(bridge.mtu.bytes())
         .link_group(GROUP)
-        .stp_state(BridgeStpState::Disabled)
-        .mcast_snooping(false)
-        .ageing_time(AGEING_CENTISECONDS)
+        .stp_state(if bridge.options.stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled })
+        .mcast_snooping(bridge.options.mcast_snooping)
+        .ageing_time(bridge.options.ageing)
         .up()
 }
 
-/// Whether the options of a bridge are those that `bridge_message` sets.
-pub(super) fn bridge_options_ok(options: &[InfoBridge]) -> bool {
-    options.iter().all(|option| match option {
-        InfoBridge::StpState(state) => *state == BridgeStpState::Disabled,
-        InfoBridge::MulticastSnooping(on) => !on,
-        InfoBridge::AgeingTime(time) => *time == AGEING_CENTISECONDS,
-        _ => true,
-    })
+/// The options of a bridge.
+pub(super) fn bridge_options(options: &[InfoBridge]) -> BridgeOptions {
+    let mut found = BridgeOptions { stp: false, mcast_snooping: false, ageing: 0 };
+    for option in options {
+        match option {
+            InfoBridge::StpState(state) => found.stp = *state != BridgeStpState::Disabled,
+            InfoBridge::MulticastSnooping(on) => found.mcast_snooping = *on,
+            InfoBridge::AgeingTime(time) => found.ageing = *time,
+            _ => {}
+        }
+    }
+    found
 }
 
 /// A veth pair made from inside the panel: the port here, the NIC born in the pod. One queue each: more cost memory
@@ -162,8 +170,14 @@ fn altname_message(index: u32, altname: &str) -> LinkMessage {
 
 /// Options of a bridge port: in a creating message and in `RTM_SETLINK` the kernel ignores them without a word.
 pub(super) fn set_bridge_port(index: u32, port: BridgePort) -> Request {
-    let builder =
-        LinkBridgePort::new(index).hairpin(port.hairpin).isolated(port.isolated).group_fwd_mask(port.group_fwd_mask);
+    let builder = LinkBridgePort::new(index)
+        .hairpin(port.hairpin)
+        .isolated(port.isolated)
+        .learning(port.learning)
+        .flood(port.flood)
+        .mcast_flood(port.mcast_flood)
+        .bcast_flood(port.bcast_flood)
+        .group_fwd_mask(port.group_fwd_mask);
     request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Change)
 }
 

@@ -15,9 +15,10 @@ use netlink_packet_route::{
 };
 
 use crate::domain::{
+    bridge::BridgePort,
     intent::PodKey,
     mac::Mac,
-    observed::{BridgePort, BridgeState, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
+    observed::{BridgeState, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
     queue::Egress,
 };
 
@@ -115,17 +116,17 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
         match device.kind {
             _ if device.name == "lo" => {}
             Some(InfoKind::Bridge) if device.group == link::GROUP => {
-                let options_ok = match &device.data {
-                    Some(InfoData::Bridge(options)) => link::bridge_options_ok(options),
-                    _ => true,
-                };
+                let options = link::bridge_options(match &device.data {
+                    Some(InfoData::Bridge(options)) => options,
+                    _ => &[],
+                });
                 let state = BridgeState {
                     index: device.index,
                     altnames: device.altnames,
                     mac: device.mac,
                     mtu: device.mtu,
                     up: device.up,
-                    options_ok,
+                    options,
                 };
                 panel.bridges.insert(device.name, state);
             }
@@ -172,11 +173,15 @@ fn forwards(device: &Device) -> bool {
 }
 
 fn bridge_port(options: &[InfoBridgePort]) -> BridgePort {
-    let mut port = BridgePort { hairpin: false, isolated: false, group_fwd_mask: 0 };
+    let mut port = BridgePort::NEW;
     for option in options {
         match option {
             InfoBridgePort::HairpinMode(on) => port.hairpin = *on,
             InfoBridgePort::Isolated(on) => port.isolated = *on,
+            InfoBridgePort::Learning(on) => port.learning = *on,
+            InfoBridgePort::UnicastFlood(on) => port.flood = *on,
+            InfoBridgePort::MulticastFlood(on) => port.mcast_flood = *on,
+            InfoBridgePort::BroadcastFlood(on) => port.bcast_flood = *on,
             InfoBridgePort::GroupFwdMask(mask) => port.group_fwd_mask = *mask,
             _ => {}
         }

@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use podwire_agent::{
     domain::{
+        bridge::L2Profile,
         impairment::Impairment,
         name::TopologyKey,
         spec::{
@@ -53,6 +54,8 @@ pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) ->
         hairpin: None,
         isolated: None,
         up: true,
+        flood: None,
+        mcast_flood: None,
         to_interface: Impairment::default(),
     }
 }
@@ -60,7 +63,18 @@ pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) ->
 pub(crate) fn bridge(name: &str, cidr: &str) -> BridgeSpec {
     let subnet = SubnetSpec { cidr: cidr.parse().unwrap(), ranges: vec![], gateway: None, exclude: vec![] };
     let ipam = Some(IpamSpec { subnets: vec![subnet], routes: vec![] });
-    BridgeSpec { name: name.parse().unwrap(), mtu: None, mac: None, ipam, hairpin: false, isolated: false }
+    BridgeSpec {
+        name: name.parse().unwrap(),
+        mtu: None,
+        mac: None,
+        ipam,
+        hairpin: false,
+        isolated: false,
+        l2_profile: L2Profile::default(),
+        stp: false,
+        mcast_snooping: false,
+        ageing: None,
+    }
 }
 
 fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {

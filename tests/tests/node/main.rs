@@ -41,6 +41,7 @@ mod obstacles;
 mod ownership;
 mod pods;
 mod process;
+mod profiles;
 mod purge;
 mod recover;
 mod refusals;

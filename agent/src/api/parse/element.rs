@@ -5,6 +5,7 @@
 
 use podwire_proto::v1::{self, attachment::Target as WireTarget};
 
+use crate::domain::bridge::{L2Profile, MOST_AGEING_SECONDS};
 use crate::domain::spec::{AttachmentSpec, BridgeSpec, DeviceSpec, LinkMode, LinkSpec, MacvlanMode, Target};
 
 use super::{
@@ -21,6 +22,13 @@ pub(super) fn bridge(found: &mut Findings, at: Place<'_>, message: v1::Bridge) -
     let mtu = mtu(found, at, message.mtu);
     let mac = found.optional(at.field("mac"), &message.mac, "a MAC address");
     let ipam = ipam(found, at.field("ipam"), message.ipam);
+    let names = "L2_PROFILE_TRANSPARENT, L2_PROFILE_HUB and L2_PROFILE_STANDARD";
+    let profile = found.choice(at.field("l2_profile"), message.l2_profile, names).map(|profile| match profile {
+        v1::L2Profile::Unspecified | v1::L2Profile::Transparent => L2Profile::Transparent,
+        v1::L2Profile::Hub => L2Profile::Hub,
+        v1::L2Profile::Standard => L2Profile::Standard,
+    });
+    let ageing = message.ageing.and_then(|time| ageing(found, at.field("ageing"), time));
     Some(BridgeSpec {
         name: name?,
         mtu: mtu.flatten(),
@@ -28,7 +36,20 @@ pub(super) fn bridge(found: &mut Findings, at: Place<'_>, message: v1::Bridge) -
         ipam: ipam.flatten(),
         hairpin: message.hairpin,
         isolated: message.isolated,
+        l2_profile: profile.unwrap_or_default(),
+        stp: message.stp,
+        mcast_snooping: message.multicast_snooping,
+        ageing,
     })
+}
+
+/// Whole seconds: the kernel rounds parts of them in its own way.
+fn ageing(found: &mut Findings, at: Place<'_>, time: prost_types::Duration) -> Option<u32> {
+    let seconds = u32::try_from(time.seconds).ok().filter(|s| *s <= MOST_AGEING_SECONDS && time.nanos == 0);
+    if seconds.is_none() {
+        found.add(at, format_args!("it is not a whole number of seconds from 0 to {MOST_AGEING_SECONDS}"));
+    }
+    seconds
 }
 
 /// A link.
@@ -74,6 +95,8 @@ pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attac
     };
     let hairpin = toggle(found, at.field("hairpin"), message.hairpin);
     let isolated = toggle(found, at.field("isolated"), message.isolated);
+    let flood = toggle(found, at.field("flood"), message.flood);
+    let mcast_flood = toggle(found, at.field("multicast_flood"), message.multicast_flood);
     let up = toggle(found, at.field("up"), message.up).map(|up| up.unwrap_or(true));
     let to_interface = impairment(found, at.field("to_interface"), message.to_interface);
     Some(AttachmentSpec {
@@ -82,6 +105,8 @@ pub(super) fn attachment(found: &mut Findings, at: Place<'_>, message: v1::Attac
         target: target?,
         hairpin: hairpin.flatten(),
         isolated: isolated.flatten(),
+        flood: flood.flatten(),
+        mcast_flood: mcast_flood.flatten(),
         up: up.unwrap_or(true),
         to_interface: to_interface.unwrap_or_default(),
     })

@@ -3,6 +3,7 @@
 //! A request gets all its violations at once: also those between the elements that are sound by themselves.
 
 use crate::domain::{
+    bridge::L2Profile,
     impairment::Impairment,
     name::{ElementName, PodName, TopologyKey},
     spec::{
@@ -50,7 +51,18 @@ fn interface(kind: char, i: usize) -> Option<InterfaceSpec> {
 }
 
 fn stand_in_bridge(i: usize) -> Option<BridgeSpec> {
-    Some(BridgeSpec { name: name('b', i)?, mtu: None, mac: None, ipam: None, hairpin: false, isolated: false })
+    Some(BridgeSpec {
+        name: name('b', i)?,
+        mtu: None,
+        mac: None,
+        ipam: None,
+        hairpin: false,
+        isolated: false,
+        l2_profile: L2Profile::default(),
+        stp: false,
+        mcast_snooping: false,
+        ageing: None,
+    })
 }
 
 fn stand_in_link(i: usize) -> Option<LinkSpec> {
@@ -75,6 +87,8 @@ fn stand_in_attachment(i: usize) -> Option<AttachmentSpec> {
         hairpin: None,
         isolated: None,
         up: true,
+        flood: None,
+        mcast_flood: None,
         to_interface: Impairment::default(),
     })
 }

@@ -6,6 +6,7 @@ use podwire_proto::v1;
 
 use crate::{
     domain::{
+        bridge::L2Profile,
         name::{ElementName, PodName},
         spec::{AttachmentSpec, BridgeSpec, End, InterfaceId, LinkMode, LinkSpec, MacvlanMode, PodOwner, Target},
         status::{InterfaceStatus, State},
@@ -118,6 +119,15 @@ impl<'a> Elements<'a> {
             ipam: spec.ipam.as_ref().map(ipam),
             hairpin: spec.hairpin,
             isolated: spec.isolated,
+            l2_profile: match spec.l2_profile {
+                L2Profile::Transparent => v1::L2Profile::Transparent,
+                L2Profile::Hub => v1::L2Profile::Hub,
+                L2Profile::Standard => v1::L2Profile::Standard,
+            }
+            .into(),
+            stp: spec.stp,
+            multicast_snooping: spec.mcast_snooping,
+            ageing: spec.ageing.map(|seconds| prost_types::Duration { seconds: seconds.into(), nanos: 0 }),
             status: Some(self.worst(parts)),
         }
     }
@@ -166,6 +176,8 @@ impl<'a> Elements<'a> {
             target: Some(target),
             hairpin: toggle(spec.hairpin).into(),
             isolated: toggle(spec.isolated).into(),
+            flood: toggle(spec.flood).into(),
+            multicast_flood: toggle(spec.mcast_flood).into(),
             up: toggle(Some(spec.up)).into(),
             to_interface: impairment(&spec.to_interface),
             to_interface_status: self.view.ports.get(&id(&spec.name, End::Only)).map(direction),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use crate::domain::{
+    bridge::L2Profile,
     name::ElementName,
     spec::{LinkMode, Target, TopologySpec},
     violation::Violation,
@@ -24,9 +25,12 @@ pub(super) fn check(spec: &TopologySpec, found: &mut Vec<Violation>) {
             Target::Bridge(_) => {}
             Target::Device(device) => {
                 let parent = &device.parent;
-                for (switch, given) in
-                    [("hairpin", attachment.hairpin.is_some()), ("isolated", attachment.isolated.is_some())]
-                {
+                for (switch, given) in [
+                    ("hairpin", attachment.hairpin.is_some()),
+                    ("isolated", attachment.isolated.is_some()),
+                    ("flood", attachment.flood.is_some()),
+                    ("multicast_flood", attachment.mcast_flood.is_some()),
+                ] {
                     if given {
                         found.push(Violation::new(
                             format!("{path}.{switch}"),
@@ -44,6 +48,14 @@ pub(super) fn check(spec: &TopologySpec, found: &mut Vec<Violation>) {
                     ));
                 }
             }
+        }
+    }
+    for (i, bridge) in spec.bridges.iter().enumerate() {
+        if bridge.l2_profile == L2Profile::Hub && bridge.ageing.is_some() {
+            found.push(Violation::new(
+                format!("bridges[{i}].ageing"),
+                "a bridge of L2_PROFILE_HUB learns nothing that it could forget: leave it out",
+            ));
         }
     }
     for (i, link) in spec.links.iter().enumerate() {

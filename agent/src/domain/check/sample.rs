@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use proptest::prelude::*;
 
 use crate::domain::{
+    bridge::L2Profile,
     impairment::{Chance, Distribution, Impairment, Loss, Netem, Rate, Share},
     mac::Mac,
     name::TopologyKey,
@@ -43,7 +44,18 @@ pub(crate) fn addressed(pod: &str, addresses: &[&str]) -> InterfaceSpec {
 
 /// A bridge.
 pub(crate) fn bridge(name: &str, ipam: Option<IpamSpec>) -> BridgeSpec {
-    BridgeSpec { name: name.parse().unwrap(), mtu: None, mac: None, ipam, hairpin: false, isolated: false }
+    BridgeSpec {
+        name: name.parse().unwrap(),
+        mtu: None,
+        mac: None,
+        ipam,
+        hairpin: false,
+        isolated: false,
+        l2_profile: L2Profile::default(),
+        stp: false,
+        mcast_snooping: false,
+        ageing: None,
+    }
 }
 
 /// A stitched link.
@@ -69,6 +81,8 @@ pub(crate) fn plugged(name: &str, bridge: &str, interface: InterfaceSpec) -> Att
         hairpin: None,
         isolated: None,
         up: true,
+        flood: None,
+        mcast_flood: None,
         to_interface: Impairment::default(),
     }
 }

@@ -141,7 +141,8 @@ fn forwards(view: &View<'_>, nic: &Nic) -> bool {
     };
     let fate = view.fates.of.get(&nic.key);
     match (&nic.wire, fate) {
-        (Wire::Device { .. }, _) | (_, None) => true,
+        // Spanning tree lets it forward in its own time, or never.
+        (Wire::Bridge { stp: true, .. } | Wire::Device { .. }, _) | (_, None) => true,
         (Wire::Direct { far }, Some(Fate::Keep { link, .. })) => link.operational || !up(&nic.key) || !up(far),
         (Wire::Direct { .. }, Some(Fate::Make { .. })) => false,
         (Wire::Bridge { .. } | Wire::Stitch { .. }, Some(Fate::Make { .. })) => !port_up(view, nic),

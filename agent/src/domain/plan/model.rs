@@ -7,10 +7,11 @@ mod show;
 use std::collections::BTreeMap;
 
 use crate::domain::{
+    bridge::BridgePort,
     device::{bridge_device_name, port_device_name},
     intent::{NicKey, PodKey},
     mtu::Mtu,
-    observed::{BridgePort, LinkKind, Observed, Panel, PodView, Redirect, SandboxId},
+    observed::{LinkKind, Observed, Panel, PodView, Redirect, SandboxId},
     queue::Egress,
     step::{NewNic, Step},
 };

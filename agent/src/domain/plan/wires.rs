@@ -1,20 +1,17 @@
 //! Ports: to which bridge, stitched to what, with a plugged or a pulled cable.
 
 use crate::domain::{
+    bridge::BridgePort,
     desired::{Nic, Wire},
     device::bridge_device_name,
     intent::NicKey,
     name::ElementName,
-    observed::{BridgePort, PortState, Redirect},
+    observed::{PortState, Redirect},
     queue::Egress,
     step::Step,
 };
 
 use super::{Fate, View, inside};
-
-/// Link-local group frames that a bridge port passes: all but 01:80:c2:00:00:01 (PAUSE), which the kernel never lets
-/// through. `BR_GROUPFWD_RESTRICTED` of net/bridge/br_private.h does not bind single ports.
-pub(super) const TRANSPARENT_MASK: u16 = 0xfffd;
 
 pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
     let mut cables = Vec::new();
@@ -25,10 +22,7 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
             Fate::Keep { port: None, .. } | Fate::Make { .. } => continue,
         };
         match &nic.wire {
-            Wire::Bridge { bridge, hairpin, isolated, .. } => {
-                let options = BridgePort { hairpin: *hairpin, isolated: *isolated, group_fwd_mask: TRANSPARENT_MASK };
-                plug(view, nic, port, bridge, options, steps);
-            }
+            Wire::Bridge { bridge, port: options, .. } => plug(view, nic, port, bridge, *options, steps),
             Wire::Stitch { far, .. } => stitch(view, nic, port, far, steps),
             Wire::Direct { .. } | Wire::Device { .. } => {}
         }

@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
+    bridge::{BridgeOptions, BridgePort},
     desired::BridgeDevice,
     device::{bridge_device_name, full_name},
     intent::PodKey,
     mac::Mac,
-    observed::{BridgePort, BridgeState, Panel, PortState, Redirect},
+    observed::{BridgeState, Panel, PortState, Redirect},
     queue::{Egress, Queue},
 };
 
 use super::{Peer, Refused};
 
 /// Options of a port that has just become one.
-pub(in crate::domain::plan) const NEW_PORT: BridgePort =
-    BridgePort { hairpin: false, isolated: false, group_fwd_mask: 0 };
+pub(in crate::domain::plan) const NEW_PORT: BridgePort = BridgePort::NEW;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::domain::plan) enum PanelKind {
-    Bridge { options_ok: bool },
+    Bridge { options: BridgeOptions },
     Port,
     Stranger,
 }
@@ -106,7 +106,7 @@ impl PanelNamespace {
         let name = bridge_device_name(&bridge.name);
         self.is_free(&name)?;
         self.insert(PanelDevice {
-            kind: PanelKind::Bridge { options_ok: true },
+            kind: PanelKind::Bridge { options: bridge.options },
             altnames: full_name(&name, bridge.name.as_str()).into_iter().collect(),
             mac: Some(bridge.mac),
             mtu: bridge.mtu.bytes(),
@@ -120,7 +120,7 @@ impl PanelNamespace {
         let index = self.bridge(&bridge_device_name(&bridge.name))?;
         let device = self.devices.get_mut(&index).ok_or("ENODEV")?;
         (device.mac, device.mtu, device.up) = (Some(bridge.mac), bridge.mtu.bytes(), true);
-        device.kind = PanelKind::Bridge { options_ok: true };
+        device.kind = PanelKind::Bridge { options: bridge.options };
         Ok(())
     }
 
@@ -159,9 +159,9 @@ impl PanelNamespace {
 pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwarding: bool) {
     let name = device.name.clone();
     match device.kind {
-        PanelKind::Bridge { options_ok } => {
+        PanelKind::Bridge { options } => {
             let altnames = device.altnames.clone();
-            let state = BridgeState { index, altnames, mac: device.mac, mtu: device.mtu, up: device.up, options_ok };
+            let state = BridgeState { index, altnames, mac: device.mac, mtu: device.mtu, up: device.up, options };
             seen.bridges.insert(name, state);
         }
         PanelKind::Stranger => seen.strangers.push((index, name)),

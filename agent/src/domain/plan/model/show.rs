@@ -13,8 +13,8 @@ impl Model {
         for (index, device) in self.panel.iter().flat_map(|panel| &panel.devices) {
             let (name, mtu, up) = (&device.name, device.mtu, device.up);
             lines.insert(match device.kind {
-                PanelKind::Bridge { options_ok } => {
-                    format!("bridge {name} {:?} mtu {mtu} up {up} options {options_ok}", device.mac)
+                PanelKind::Bridge { options } => {
+                    format!("bridge {name} {:?} mtu {mtu} up {up} {options:?}", device.mac)
                 }
                 PanelKind::Stranger => format!("stranger {name}"),
                 PanelKind::Port => format!(

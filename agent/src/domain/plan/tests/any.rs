@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::super::model::Model;
 use crate::domain::{
     assign::{Claims, assign},
+    bridge::L2Profile,
     check::{
         check,
         sample::{self, any_impairment, any_spec},
@@ -136,18 +137,25 @@ fn any_interface(slot: usize) -> impl Strategy<Value = InterfaceSpec> {
     })
 }
 
+fn any_profile() -> impl Strategy<Value = L2Profile> + Clone {
+    prop_oneof![Just(L2Profile::Transparent), Just(L2Profile::Hub), Just(L2Profile::Standard)]
+}
+
 fn any_bridges() -> impl Strategy<Value = Vec<BridgeSpec>> {
     let bridge = |name: &'static str| {
         let mtu = prop::option::of(prop_oneof![Just(1400u32), Just(9000)]);
-        (mtu, prop::option::of(0u8..2), any::<[bool; 2]>()).prop_map(move |(mtu, mac, [hairpin, isolated])| {
-            BridgeSpec {
+        (mtu, prop::option::of(0u8..2), any::<[bool; 4]>(), any_profile()).prop_map(
+            move |(mtu, mac, [hairpin, isolated, stp, mcast_snooping], l2_profile)| BridgeSpec {
                 mtu: mtu.map(|mtu| mtu.try_into().unwrap()),
                 mac: mac.map(|n| Mac::new([2, 1, 0, 0, 0, n]).unwrap()),
                 hairpin,
                 isolated,
+                stp,
+                mcast_snooping,
+                l2_profile,
                 ..sample::bridge(name, None)
-            }
-        })
+            },
+        )
     };
     BRIDGES.map(bridge).to_vec()
 }
@@ -168,6 +176,7 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
                 hairpin: option,
                 isolated: option,
                 up,
+                flood: option,
                 to_interface: impairment,
                 ..sample::plugged(&name, BRIDGES[b], interface)
             }),

@@ -12,9 +12,10 @@ use super::{
     assert_same, config, converge, indexes, planned, take,
 };
 use crate::domain::{
+    bridge::BridgePort,
     desired::{Desired, Nic, Wire, route_identity},
     intent::PodKey,
-    observed::{BridgePort, Redirect},
+    observed::Redirect,
     queue::Egress,
     spec::RouteSpec,
     step::Step,
@@ -50,15 +51,18 @@ impl Damage {
             0 => device.up = !device.up,
             1 => {
                 device.master = None;
-                device.options = BridgePort { hairpin: false, isolated: false, group_fwd_mask: 0 };
+                device.options = BridgePort::NEW;
             }
             2 if device.master.is_none() => device.filter = Redirect::Nowhere,
             3 if device.master.is_none() => device.filter = Redirect::Unknown,
             4 => device.mtu = 1234,
-            5 if device.master.is_some() => device.options.hairpin ^= true,
+            5 if device.master.is_some() => {
+                device.options.hairpin ^= true;
+                device.options.learning ^= true
+            }
             6 => {
-                if let PanelKind::Bridge { options_ok } = &mut device.kind {
-                    *options_ok = false;
+                if let PanelKind::Bridge { options } = &mut device.kind {
+                    options.ageing += 1;
                 }
             }
             7 => {
