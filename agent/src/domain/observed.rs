@@ -95,6 +95,29 @@ pub struct PortState {
     pub redirect: Redirect,
     /// What it does with frames towards its NIC.
     pub egress: Egress,
+    /// What came and went.
+    pub counters: Counters,
+}
+
+/// What came and went at a port. `rx` is what its NIC sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Frames from the NIC.
+    pub rx_frames: u64,
+    /// Bytes of them.
+    pub rx_bytes: u64,
+    /// Of them dropped.
+    pub rx_dropped: u64,
+    /// Of them broken.
+    pub rx_errors: u64,
+    /// Frames to the NIC.
+    pub tx_frames: u64,
+    /// Bytes of them.
+    pub tx_bytes: u64,
+    /// Frames to the NIC that were dropped, in its queue or behind it.
+    pub tx_dropped: u64,
+    /// Frames to the NIC that were broken.
+    pub tx_errors: u64,
 }
 
 /// Where what comes in at a port goes.

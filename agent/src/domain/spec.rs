@@ -32,6 +32,7 @@ pub struct TopologySpec {
 }
 
 /// A bridge as asked for.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that means something by itself")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeSpec {

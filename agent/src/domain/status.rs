@@ -2,7 +2,11 @@
 
 use std::time::SystemTime;
 
-use super::{observed::SandboxId, spec::RouteSpec};
+use super::{
+    observed::{Counters, SandboxId},
+    queue::Egress,
+    spec::RouteSpec,
+};
 
 /// State of an interface, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +19,15 @@ pub enum State {
     Pending,
     /// Tried and refused.
     Failed,
+}
+
+/// What was seen of the port of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortStatus {
+    /// What it does with frames towards the interface.
+    pub egress: Egress,
+    /// What came and went.
+    pub counters: Counters,
 }
 
 /// What was seen of an interface.

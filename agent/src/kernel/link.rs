@@ -233,6 +233,11 @@ pub(super) fn get_by_name(name: &str) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetLink(message)
 }
 
+/// Asks for all devices with their counters.
+pub(super) fn get_all_counted() -> RouteNetlinkMessage {
+    RouteNetlinkMessage::GetLink(LinkMessage::default())
+}
+
 /// Asks for all devices, without their counters.
 pub(super) fn get_all() -> RouteNetlinkMessage {
     let mut message = LinkMessage::default();

@@ -18,11 +18,12 @@ use crate::domain::{
     bridge::BridgePort,
     intent::PodKey,
     mac::Mac,
-    observed::{BridgeState, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
-    queue::Egress,
+    observed::{BridgeState, Counters, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
 };
 
-use super::{KernelError, inet, link, netns::own_netns, queue, site::OpenPod, socket::RouteSocket, stitch};
+use super::{
+    KernelError, inet, link, netns::own_netns, queue, queue::QueueState, site::OpenPod, socket::RouteSocket, stitch,
+};
 
 /// A device, as one message shows it.
 #[derive(Default)]
@@ -42,6 +43,7 @@ pub(super) struct Device {
     pub(super) kind: Option<InfoKind>,
     data: Option<InfoData>,
     port: Vec<InfoBridgePort>,
+    counters: Counters,
 }
 
 impl Device {
@@ -69,6 +71,18 @@ impl Device {
                 LinkAttribute::LinkNetNsId(id) => device.peer_nsid = Some(*id),
                 LinkAttribute::PropList(properties) => {
                     device.altnames = properties.iter().filter_map(altname).collect();
+                }
+                LinkAttribute::Stats64(stats) => {
+                    device.counters = Counters {
+                        rx_frames: stats.rx_packets,
+                        rx_bytes: stats.rx_bytes,
+                        rx_dropped: stats.rx_dropped,
+                        rx_errors: stats.rx_errors,
+                        tx_frames: stats.tx_packets,
+                        tx_bytes: stats.tx_bytes,
+                        tx_dropped: stats.tx_dropped,
+                        tx_errors: stats.tx_errors,
+                    };
                 }
                 LinkAttribute::LinkInfo(infos) => device.read_info(infos),
                 _ => {}
@@ -105,7 +119,7 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
             homes.insert(id, key);
         }
     }
-    let dump = socket.dump(&link::get_all())?;
+    let dump = socket.dump(&link::get_all_counted())?;
     let queues = queue::egress_of(&socket.dump(&queue::get_all())?.disciplines);
     let mut panel = Panel::default();
     // A device that does not parse (its name is no text, say) is none of ours: we know what we call ours.
@@ -131,8 +145,8 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
                 panel.bridges.insert(device.name, state);
             }
             Some(InfoKind::Veth) if device.group == link::GROUP => {
-                let egress = queues.get(&device.index).copied().unwrap_or_default();
-                let state = port(socket, &device, &homes, egress)?;
+                let queue = queues.get(&device.index).copied().unwrap_or_default();
+                let state = port(socket, &device, &homes, queue)?;
                 panel.ports.insert(device.name, state);
             }
             _ => panel.strangers.push((device.index, device.name)),
@@ -145,7 +159,7 @@ fn port(
     socket: &mut RouteSocket,
     device: &Device,
     homes: &BTreeMap<i32, &PodKey>,
-    egress: Egress,
+    queue: QueueState,
 ) -> Result<PortState, KernelError> {
     let home = device.peer_nsid.and_then(|id| homes.get(&id)).map(|key| (*key).clone());
     // Of bridge ports too: tc sees frames before the bridge does.
@@ -159,7 +173,9 @@ fn port(
         forwarding: forwards(device),
         nic: home.zip(device.peer),
         redirect,
-        egress,
+        egress: queue.egress,
+        // What a queue drops never comes to the device.
+        counters: Counters { tx_dropped: device.counters.tx_dropped.saturating_add(queue.drops), ..device.counters },
     })
 }
 

@@ -25,6 +25,10 @@ use super::{
 /// Attributes of a queueing discipline (linux/rtnetlink.h).
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
+const TCA_STATS2: u16 = 7;
+
+/// `struct gnet_stats_queue` (linux/gen_stats.h): length, backlog, drops, requeues, overlimits.
+const TCA_STATS_QUEUE: u16 = 3;
 
 /// `TC_H_ROOT` of linux/pkt_sched.h.
 const ROOT: u32 = 0xffff_ffff;
@@ -95,8 +99,18 @@ pub(super) fn get_all() -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default())
 }
 
+/// What a device does with frames that it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct QueueState {
+    /// By which queueing discipline.
+    pub(super) egress: Egress,
+    /// Frames that this dropped, in 32 bits of the kernel.
+    pub(super) drops: u64,
+}
+
 /// One queueing discipline.
 struct Discipline<'a> {
+    drops: u32,
     handle: u32,
     parent: u32,
     kind: &'a [u8],
@@ -104,27 +118,37 @@ struct Discipline<'a> {
 }
 
 /// What each device of a namespace does with frames that it sends, by index, from the bodies of a dump.
-pub(super) fn egress_of(bodies: &[Vec<u8>]) -> BTreeMap<u32, Egress> {
+pub(super) fn egress_of(bodies: &[Vec<u8>]) -> BTreeMap<u32, QueueState> {
     let mut of: BTreeMap<u32, Vec<Discipline<'_>>> = BTreeMap::new();
     for body in bodies {
         // `struct tcmsg`: family and padding, then index, handle, parent and info.
         const TCMSG_BYTES: usize = 20;
         let Some(rest) = body.get(TCMSG_BYTES..) else { continue };
-        let (mut kind, mut options) = (&b""[..], &b""[..]);
+        let (mut kind, mut options, mut drops) = (&b""[..], &b""[..], 0);
         for (attribute, value) in attributes(rest) {
             match attribute {
                 TCA_KIND => kind = value.strip_suffix(b"\0").unwrap_or(value),
                 TCA_OPTIONS => options = value,
+                TCA_STATS2 => {
+                    let queue = attributes(value).find(|(kind, _)| *kind == TCA_STATS_QUEUE);
+                    drops = queue.map_or(0, |(_, value)| u32_at(value, 8));
+                }
                 _ => {}
             }
         }
         // The hook of filters is none, and neither is what the kernel has where there is none.
         if !matches!(kind, b"clsact" | b"ingress" | b"noqueue") {
-            let discipline = Discipline { handle: u32_at(body, 8), parent: u32_at(body, 12), kind, options };
+            let discipline = Discipline { handle: u32_at(body, 8), parent: u32_at(body, 12), kind, options, drops };
             of.entry(u32_at(body, 4)).or_default().push(discipline);
         }
     }
-    of.into_iter().map(|(index, disciplines)| (index, egress(&disciplines).unwrap_or(Egress::Unknown))).collect()
+    let state = |disciplines: &[Discipline<'_>]| {
+        // netem counts what is dropped behind it too.
+        let root = disciplines.iter().find(|it| it.parent == ROOT);
+        let drops = root.map_or(0, |root| root.drops.into());
+        QueueState { egress: egress(disciplines).unwrap_or(Egress::Unknown), drops }
+    };
+    of.into_iter().map(|(index, disciplines)| (index, state(&disciplines))).collect()
 }
 
 fn egress(disciplines: &[Discipline<'_>]) -> Option<Egress> {

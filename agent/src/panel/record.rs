@@ -13,9 +13,8 @@ use crate::{
         intent::{NicKey, PodKey},
         observed::{Observed, PodLink, PodView, SandboxId},
         plan::{Plan, Trouble},
-        queue::Egress,
         spec::InterfaceId,
-        status::{InterfaceStatus, State},
+        status::{InterfaceStatus, PortStatus, State},
     },
     kernel::boottime,
 };
@@ -56,9 +55,12 @@ pub(super) fn wall_clock(end: Duration) -> SystemTime {
     SystemTime::now() + end.saturating_sub(boottime())
 }
 
-fn ports(outcome: &Outcome) -> BTreeMap<InterfaceId, Egress> {
+fn ports(outcome: &Outcome) -> BTreeMap<InterfaceId, PortStatus> {
     let Some(panel) = &outcome.observed.panel else { return BTreeMap::new() };
-    let port = |nic: &Nic| Some((nic.id.clone(), panel.ports.get(&port_device_name(&nic.key))?.egress));
+    let port = |nic: &Nic| {
+        let port = panel.ports.get(&port_device_name(&nic.key))?;
+        Some((nic.id.clone(), PortStatus { egress: port.egress, counters: port.counters }))
+    };
     outcome.desired.nics.iter().filter(|nic| nic.wire.has_port()).filter_map(port).collect()
 }
 

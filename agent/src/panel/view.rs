@@ -6,9 +6,8 @@ use crate::domain::{
     desired::Desired,
     intent::Intent,
     name::TopologyKey,
-    queue::Egress,
     spec::InterfaceId,
-    status::{InterfaceStatus, State},
+    status::{InterfaceStatus, PortStatus, State},
 };
 
 /// A topology with what was seen of it.
@@ -21,7 +20,7 @@ pub struct TopologyView {
     /// What was seen, for every interface.
     pub interfaces: BTreeMap<InterfaceId, InterfaceStatus>,
     /// What the ports of interfaces do, where they are there. No news by itself.
-    pub ports: BTreeMap<InterfaceId, Egress>,
+    pub ports: BTreeMap<InterfaceId, PortStatus>,
     /// When its state last changed.
     pub since: SystemTime,
     /// When its lease ends; `None`: there is none.

@@ -50,6 +50,8 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "NS")]
         namespace: Option<String>,
     },
+    /// Show rates of links and ports, live, until interrupted.
+    Top(Top),
     /// Remove a topology with all that it has.
     Delete(Delete),
     /// Print changes as they happen, until interrupted or until the agent leaves.
@@ -217,6 +219,22 @@ pub(crate) struct Wait {
     /// Print podwire's interfaces by index: name, MAC, MTU, addresses, what they belong to. With `--for` once they are there.
     #[arg(long)]
     pub(crate) print: bool,
+}
+
+/// `podwire top`.
+#[derive(Args, Debug)]
+pub(crate) struct Top {
+    /// Topology; all where none is named.
+    pub(crate) topology: Option<String>,
+    /// Kubernetes namespace; of a named topology `default`, else all.
+    #[arg(short, long, value_name = "NS")]
+    pub(crate) namespace: Option<String>,
+    /// Time between two looks.
+    #[arg(short, long, value_parser = parse_duration, default_value = "1s", value_name = "TIME")]
+    pub(crate) interval: Duration,
+    /// Looks until it ends. Default: until interrupted.
+    #[arg(short, long, value_name = "N")]
+    pub(crate) count: Option<u64>,
 }
 
 /// `podwire netns`.

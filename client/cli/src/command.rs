@@ -12,6 +12,7 @@ mod plan;
 mod question;
 mod reading;
 mod show;
+mod top;
 mod verify;
 mod wait;
 mod watch;
@@ -38,6 +39,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
         Command::Plan(plan) => plan::run(agent, plan, output).await,
         Command::Get(get) => get::run(&connect(agent).await?, get, output).await,
         Command::Show { topology, namespace } => show::run(&connect(agent).await?, topology, namespace, output).await,
+        Command::Top(top) => top::run(&connect(agent).await?, top, output).await,
         Command::Delete(delete) => delete::run(&connect(agent).await?, delete, output).await,
         Command::Watch { topology, namespace } => watch::run(&connect(agent).await?, topology, namespace, output).await,
         Command::Capture(capture) => capture::run(agent, capture, output).await,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use podwire_proto::v1::{
-    self, Capability, DirectionStatus, GetLinkRequest, GetNodeRequest, Impairment, Link, LinkMode, Rate, Topology,
+    self, Capability, Counters, GetLinkRequest, GetNodeRequest, Impairment, Link, LinkMode, Rate, Topology,
     UpdateAttachmentRequest, UpdateLinkRequest, impairment::LossModel,
 };
 use podwire_tests::{
@@ -56,7 +56,7 @@ fn a_rate_is_what_passes_and_the_kernel_says_so() {
         assert_eq!(state(&made), v1::State::Ready);
         let seen = direction(&agent).await;
         assert_eq!(seen, at(8_000_000, 30_000, 2_000_000), "read back: the burst is 30 ms, whole ticks");
-        assert_eq!(made.links[0].b_to_a_status, Some(DirectionStatus::default()), "the other way is free");
+        assert_eq!(made.links[0].b_to_a_status.unwrap().impairment, None, "the other way is free");
         // 1 Mbyte/s: 400 frames of 1500 bytes take 0.6 s less the 20 that pass at once.
         let volley = Volley { frames: 400, bytes: 1500, gap: Duration::ZERO, patience: Duration::from_secs(2) };
         let came = volley.run(&a.tap("net1"), &b.tap("net1")).unwrap();
@@ -80,6 +80,20 @@ fn a_rate_drops_what_its_queue_does_not_hold() {
         let volley = Volley { frames: 200, bytes: 1500, gap: Duration::ZERO, patience: Duration::from_secs(1) };
         let came = volley.run(&a.tap("net1"), &b.tap("net1")).unwrap();
         assert!((10..60).contains(&came.len()), "{} came", came.len());
+        let request = GetLinkRequest { namespace: "lessons".into(), topology: "12".into(), name: "w1".into() };
+        let link = agent.links().get_link(request).await.unwrap().into_inner().link.unwrap();
+        let Counters { frames_in, frames_out, bytes_out, dropped, errors, .. } =
+            link.a_to_b_status.unwrap().counters.unwrap();
+        // The pods speak a little by themselves.
+        let passed = u64::try_from(came.len()).unwrap();
+        assert!((200..220).contains(&frames_in), "{frames_in}");
+        assert!((passed..passed + 20).contains(&frames_out), "{frames_out} of {passed}");
+        assert!(bytes_out >= passed * 1500 && errors == 0, "{bytes_out}");
+        assert!((200 - passed - 5..=200 - passed + 20).contains(&dropped), "{dropped}");
+        let top = lab.podwire_ok(&["top", "12", "-n", "lessons", "--count", "2", "--interval", "100ms"]);
+        assert!(top.contains("a/net1") && top.contains("1 Mbit/s"), "{top}");
+        let counters = lab.podwire_ok(&["get", "links", "-n", "lessons", "-t", "12", "-o", "json"]);
+        assert!(counters.contains("frames_in"), "{counters}");
     });
 }
 

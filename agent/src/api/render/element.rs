@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    impairment::{direction, impairment},
+    impairment::{direction, from_interface, impairment},
     interface::{Interfaces, state},
     ipam::ipam,
 };
@@ -135,6 +135,7 @@ impl<'a> Elements<'a> {
     /// A link with its effective values.
     pub(super) fn link(&self, spec: &LinkSpec) -> v1::Link {
         let (a, b) = (id(&spec.name, End::A), id(&spec.name, End::B));
+        let ports = &self.view.ports;
         let parts = [&a, &b].into_iter().filter_map(|id| self.interfaces.seen(id));
         v1::Link {
             name: spec.name.to_string(),
@@ -150,8 +151,8 @@ impl<'a> Elements<'a> {
             far_end: Some(v1::link::FarEnd::B(self.interfaces.render(&b, &spec.b))),
             a_to_b: impairment(&spec.a_to_b),
             b_to_a: impairment(&spec.b_to_a),
-            a_to_b_status: self.view.ports.get(&b).map(direction),
-            b_to_a_status: self.view.ports.get(&a).map(direction),
+            a_to_b_status: direction(ports.get(&a), ports.get(&b)),
+            b_to_a_status: direction(ports.get(&b), ports.get(&a)),
         }
     }
 
@@ -170,6 +171,7 @@ impl<'a> Elements<'a> {
                 ipam: device.ipam.as_ref().map(ipam),
             }),
         };
+        let port = self.view.ports.get(&id(&spec.name, End::Only));
         v1::Attachment {
             name: spec.name.to_string(),
             interface: Some(self.interfaces.render(&id(&spec.name, End::Only), &spec.interface)),
@@ -180,7 +182,8 @@ impl<'a> Elements<'a> {
             multicast_flood: toggle(spec.mcast_flood).into(),
             up: toggle(Some(spec.up)).into(),
             to_interface: impairment(&spec.to_interface),
-            to_interface_status: self.view.ports.get(&id(&spec.name, End::Only)).map(direction),
+            to_interface_status: direction(None, port),
+            from_interface_status: port.map(from_interface),
         }
     }
 

@@ -4,7 +4,9 @@ use podwire_proto::v1::{self, impairment::LossModel};
 
 use crate::domain::{
     impairment::{Distribution, Impairment, Loss, Netem},
+    observed::Counters,
     queue::{Bucket, Egress},
+    status::PortStatus,
 };
 
 /// An impairment as it was asked for; `None`: there is none.
@@ -17,16 +19,35 @@ pub(crate) fn impairment(it: &Impairment) -> Option<v1::Impairment> {
     (!it.is_nothing()).then(|| v1::Impairment { rate, ..it.netem.as_ref().map(netem).unwrap_or_default() })
 }
 
-/// A direction as the kernel treats it.
-pub(super) fn direction(egress: &Egress) -> v1::DirectionStatus {
-    let impairment = match egress {
+/// A direction as the kernel treats it, by the ports of its sender and of its receiver; `None`: there is no receiver.
+pub(super) fn direction(sender: Option<&PortStatus>, receiver: Option<&PortStatus>) -> Option<v1::DirectionStatus> {
+    let receiver = receiver?;
+    let impairment = match &receiver.egress {
         Egress::Plain | Egress::Unknown => None,
         Egress::Queue { netem: of, bucket: rate } => {
             let of = of.as_ref().map(netem).unwrap_or_default();
             Some(v1::Impairment { rate: rate.as_ref().map(bucket), ..of })
         }
     };
-    v1::DirectionStatus { impairment }
+    let counters = counters(sender.map(|it| it.counters), Some(receiver.counters));
+    Some(v1::DirectionStatus { impairment, counters: Some(counters) })
+}
+
+/// The direction from an interface into its bridge.
+pub(super) fn from_interface(sender: &PortStatus) -> v1::DirectionStatus {
+    v1::DirectionStatus { impairment: None, counters: Some(counters(Some(sender.counters), None)) }
+}
+
+fn counters(sender: Option<Counters>, receiver: Option<Counters>) -> v1::Counters {
+    let (sender, receiver) = (sender.unwrap_or_default(), receiver.unwrap_or_default());
+    v1::Counters {
+        frames_in: sender.rx_frames,
+        bytes_in: sender.rx_bytes,
+        frames_out: receiver.tx_frames,
+        bytes_out: receiver.tx_bytes,
+        dropped: sender.rx_dropped.saturating_add(receiver.tx_dropped),
+        errors: sender.rx_errors.saturating_add(receiver.tx_errors),
+    }
 }
 
 fn bucket(bucket: &Bucket) -> v1::Rate {

@@ -8,7 +8,7 @@ use crate::domain::{
     device::{bridge_device_name, full_name},
     intent::PodKey,
     mac::Mac,
-    observed::{BridgeState, Panel, PortState, Redirect},
+    observed::{BridgeState, Counters, Panel, PortState, Redirect},
     queue::{Egress, Queue},
 };
 
@@ -179,6 +179,7 @@ pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwardin
                 },
                 redirect: device.filter,
                 egress: device.egress,
+                counters: Counters::default(),
             };
             seen.ports.insert(name, state);
         }
