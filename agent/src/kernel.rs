@@ -6,6 +6,7 @@ mod clock;
 mod delays;
 mod ear;
 mod error;
+mod ethtool;
 mod execute;
 mod inet;
 mod link;
@@ -62,6 +63,8 @@ pub struct SiteView {
     pub routes_of: BTreeSet<PodKey>,
     /// Pods that a DIRECT link joins, each pair both ways.
     pub direct: BTreeSet<(PodKey, PodKey)>,
+    /// Whether a port shall finish checksums, or did: only then is looked at them.
+    pub checksums: bool,
     /// Devices of the node that it uses.
     pub devices: BTreeSet<IfName>,
 }

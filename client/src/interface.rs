@@ -68,6 +68,12 @@ impl Interface {
         self
     }
 
+    /// Whether TCP and UDP checksums of frames to it may be left unfinished. Default: they may.
+    pub fn tx_checksum(mut self, on: bool) -> Self {
+        self.0.set_tx_checksum(toggle(on));
+        self
+    }
+
     pub(crate) fn set_owner(&mut self, owner: Owner) {
         self.0.owner = Some(owner);
     }

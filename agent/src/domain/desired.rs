@@ -66,6 +66,8 @@ pub struct Nic {
     pub wire: Wire,
     /// What frames towards it wait in.
     pub queue: Queue,
+    /// Whether checksums of frames towards it may be left unfinished.
+    pub tx_checksum: bool,
 }
 
 /// What a NIC is wired to.
@@ -121,6 +123,11 @@ impl Desired {
         self.bridges.is_empty() && self.nics.is_empty()
     }
 
+    /// Whether a port finishes checksums: only then is looked at them.
+    pub fn finishes_checksums(&self) -> bool {
+        self.nics.iter().any(|nic| !nic.tx_checksum)
+    }
+
     /// The NIC of an identity.
     pub fn nic(&self, key: &NicKey) -> Option<&Nic> {
         let start = self.nics.partition_point(|nic| nic.key.pod < key.pod);
@@ -146,6 +153,7 @@ pub fn desired(intent: &Intent) -> Desired {
                 order: interface.order,
                 mac: assigned.mac,
                 mtu: mtu_of(spec, &plug),
+                tx_checksum: interface.tx_checksum,
                 queue: queue_of(spec, &plug, position),
                 addresses: assigned.addresses.clone(),
                 routes: routes_of(plug.ipam, interface),

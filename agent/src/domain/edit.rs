@@ -225,10 +225,30 @@ fn bridge_differences(there: &BridgeSpec, asked: &BridgeSpec) -> Vec<&'static st
 }
 
 fn link_differences(there: &LinkSpec, asked: &LinkSpec) -> Vec<&'static str> {
-    const A: [&str; 9] =
-        ["a.pod", "a.netns", "a.uid", "a.name", "a.order", "a.mac", "a.mtu", "a.addresses", "a.routes"];
-    const B: [&str; 9] =
-        ["b.pod", "b.netns", "b.uid", "b.name", "b.order", "b.mac", "b.mtu", "b.addresses", "b.routes"];
+    const A: [&str; 10] = [
+        "a.pod",
+        "a.netns",
+        "a.uid",
+        "a.name",
+        "a.order",
+        "a.mac",
+        "a.mtu",
+        "a.addresses",
+        "a.routes",
+        "a.tx_checksum",
+    ];
+    const B: [&str; 10] = [
+        "b.pod",
+        "b.netns",
+        "b.uid",
+        "b.name",
+        "b.order",
+        "b.mac",
+        "b.mtu",
+        "b.addresses",
+        "b.routes",
+        "b.tx_checksum",
+    ];
     let LinkSpec { name: _, a, b, mode, up, ipam, a_to_b, b_to_a } = asked;
     let mut fields = interface_differences(&there.a, a, A);
     fields.extend(interface_differences(&there.b, b, B));
@@ -243,7 +263,7 @@ fn link_differences(there: &LinkSpec, asked: &LinkSpec) -> Vec<&'static str> {
 }
 
 fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec<&'static str> {
-    const INTERFACE: [&str; 9] = [
+    const INTERFACE: [&str; 10] = [
         "interface.pod",
         "interface.netns",
         "interface.uid",
@@ -253,6 +273,7 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
         "interface.mtu",
         "interface.addresses",
         "interface.routes",
+        "interface.tx_checksum",
     ];
     let AttachmentSpec { name: _, interface, target, hairpin, isolated, flood, mcast_flood, up, to_interface } = asked;
     let mut fields = interface_differences(&there.interface, interface, INTERFACE);
@@ -276,9 +297,9 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
     fields
 }
 
-fn interface_differences(there: &InterfaceSpec, asked: &InterfaceSpec, names: [&'static str; 9]) -> Vec<&'static str> {
-    let InterfaceSpec { owner, uid, name, order, mac, mtu, addresses, routes } = asked;
-    let [pod, netns, of_uid, of_name, of_order, of_mac, of_mtu, of_addresses, of_routes] = names;
+fn interface_differences(there: &InterfaceSpec, asked: &InterfaceSpec, names: [&'static str; 10]) -> Vec<&'static str> {
+    let InterfaceSpec { owner, uid, name, order, mac, mtu, addresses, routes, tx_checksum } = asked;
+    let [pod, netns, of_uid, of_name, of_order, of_mac, of_mtu, of_addresses, of_routes, of_tx_checksum] = names;
     let other_owner = there.owner != *owner;
     let either = |is: fn(&PodOwner) -> bool| is(owner) || is(&there.owner);
     only([
@@ -291,6 +312,7 @@ fn interface_differences(there: &InterfaceSpec, asked: &InterfaceSpec, names: [&
         (of_mtu, there.mtu != *mtu),
         (of_addresses, there.addresses != *addresses),
         (of_routes, there.routes != *routes),
+        (of_tx_checksum, there.tx_checksum != *tx_checksum),
     ])
 }
 

@@ -95,6 +95,8 @@ pub struct PortState {
     pub redirect: Redirect,
     /// What it does with frames towards its NIC.
     pub egress: Egress,
+    /// Whether it leaves checksums to its NIC.
+    pub tx_checksum: bool,
     /// What came and went.
     pub counters: Counters,
 }

@@ -200,6 +200,8 @@ pub struct InterfaceSpec {
     pub addresses: Vec<IpNetwork>,
     /// Routes besides those of the IPAM.
     pub routes: Vec<RouteSpec>,
+    /// Whether checksums of frames to it may be left unfinished.
+    pub tx_checksum: bool,
 }
 
 /// A route as asked for.

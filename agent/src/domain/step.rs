@@ -52,6 +52,8 @@ pub enum Step {
     Impair(NicKey, Queue),
     /// Remove the queue of a port.
     Unimpair(NicKey),
+    /// Let a port leave checksums to its NIC, or finish them.
+    SetPortChecksum(NicKey, bool),
     /// Set the administrative state of a port: with it the carrier of the NIC.
     SetPort(NicKey, bool),
     /// Set a NIC's MAC.
@@ -122,6 +124,7 @@ impl Step {
             | Self::Unstitch(nic)
             | Self::Impair(nic, _)
             | Self::Unimpair(nic)
+            | Self::SetPortChecksum(nic, _)
             | Self::SetPort(nic, _)
             | Self::SetMac(nic, _)
             | Self::SetMtu(nic, _)
@@ -165,6 +168,7 @@ impl Step {
             | Self::Unstitch(_)
             | Self::Impair(..)
             | Self::Unimpair(_)
+            | Self::SetPortChecksum(..)
             | Self::SetPort(..)
             | Self::SetMac(..)
             | Self::SetMtu(..)
@@ -224,6 +228,8 @@ impl Step {
             Self::Unstitch(_) => "take the stitch away".to_owned(),
             Self::Impair(_, queue) => format!("towards it: {queue}"),
             Self::Unimpair(_) => "towards it: take the queue away".to_owned(),
+            Self::SetPortChecksum(_, true) => "towards it: leave checksums to it".to_owned(),
+            Self::SetPortChecksum(_, false) => "towards it: finish checksums".to_owned(),
             Self::SetPort(_, true) => "plug the cable".to_owned(),
             Self::SetPort(_, false) => "pull the cable".to_owned(),
             Self::SetMac(_, mac) => format!("mac {mac}"),

@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 use super::{
-    KernelError, StepFailed, inet, link, observe, queue, retire,
+    KernelError, StepFailed, ethtool, inet, link, observe, queue, retire,
     site::{LinuxSite, PanelDoor},
     socket::{Request, RouteSocket},
     stitch,
@@ -152,6 +152,12 @@ impl<'a> Executor<'a> {
                     self.add(at, &Door::Panel, request)?;
                 }
                 Ok(())
+            }
+            Step::SetPortChecksum(nic, on) => {
+                let index = self.port(at, nic)?;
+                self.flush()?;
+                let panel = self.site.panel_netns().map_err(failed(at))?;
+                ethtool::set_tx_checksum(&panel, index, *on).map_err(failed(at))
             }
             Step::Unimpair(nic) => {
                 let index = self.port(at, nic)?;

@@ -174,6 +174,8 @@ fn port(
         nic: home.zip(device.peer),
         redirect,
         egress: queue.egress,
+        // Who wants to know asks ethtool.
+        tx_checksum: true,
         // What a queue drops never comes to the device.
         counters: Counters { tx_dropped: device.counters.tx_dropped.saturating_add(queue.drops), ..device.counters },
     })

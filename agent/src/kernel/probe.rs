@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 use super::{
-    KernelError,
+    KernelError, ethtool,
     netns::in_scratch,
     queue,
     socket::{Mode, Request, RouteSocket},
@@ -49,6 +49,7 @@ pub fn probe() -> Result<Vec<Capability>, KernelError> {
         note("netem", "impairments of links: delay, loss and the like", impaired(&mut socket, &netem));
         let tbf = Queue { netem: None, shaper: Some(Shaper { rate: 125_000, burst: 2000, queue: 2000 }) };
         note("tbf", "rates of links", impaired(&mut socket, &tbf));
+        note("ethtool", "`tx_checksum` of interfaces", ethtool::set(10, false));
         note("macvlan", "attachments to devices of the node", macvlan(&mut socket));
         note("vlan_filtering", "VLANs on bridges", vlan_filtering(&mut socket));
         Ok(found)

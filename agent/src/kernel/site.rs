@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 use super::{
-    Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, Place, PodDoor, Site, SiteView, StepFailed,
+    Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, Place, PodDoor, Site, SiteView, StepFailed, ethtool,
     execute::Executor,
     netns::{own_cookie, own_netns},
     observe, retire,
@@ -67,6 +67,7 @@ pub(super) struct LinuxSite {
     closed: BTreeMap<PodKey, PodView>,
     routes_of: BTreeSet<PodKey>,
     direct: BTreeSet<(PodKey, PodKey)>,
+    checksums: bool,
     devices: BTreeSet<IfName>,
     /// What was last observed: indexes of what is there.
     pub(super) seen: Observed,
@@ -119,9 +120,15 @@ impl LinuxSite {
             closed,
             routes_of: view.routes_of,
             direct: view.direct,
+            checksums: view.checksums,
             devices: view.devices,
             seen: Observed::default(),
         })
+    }
+
+    /// The panel's namespace, for what its socket cannot say.
+    pub(super) fn panel_netns(&self) -> Result<Netns, KernelError> {
+        panel_netns(&self.dir, &self.panel_name)
     }
 
     /// Makes the panel: silent by itself, with bridges that no packet filter looks into.
@@ -138,7 +145,14 @@ impl Site for LinuxSite {
         self.looked_at = self.ear.mark()?;
         let mut observed = Observed { panel: None, pods: self.closed.clone(), devices: BTreeMap::new() };
         if let Some(panel) = &mut self.panel {
-            observed.panel = Some(observe::panel(&mut panel.socket, &self.pods)?);
+            let mut seen = observe::panel(&mut panel.socket, &self.pods)?;
+            if self.checksums && !seen.ports.is_empty() {
+                let checksums = ethtool::tx_checksums(&panel_netns(&self.dir, &self.panel_name)?)?;
+                for port in seen.ports.values_mut() {
+                    port.tx_checksum = checksums.get(&port.index).copied().unwrap_or(true);
+                }
+            }
+            observed.panel = Some(seen);
         }
         let nsids = observe::Neighbours::of(&mut self.pods, &self.direct, !self.devices.is_empty())?;
         for (key, pod) in &mut self.pods {
@@ -161,6 +175,13 @@ impl Site for LinuxSite {
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
         Executor::new(self).run(steps)
     }
+}
+
+fn panel_netns(dir: &NetnsDir, name: &str) -> Result<Netns, KernelError> {
+    Netns::open(&dir.path(name)).map_err(|error| match error {
+        NetnsError::Kernel(error) => error,
+        other => KernelError::Vanished(format!("panel {name} ({other})")),
+    })
 }
 
 impl PanelDoor {

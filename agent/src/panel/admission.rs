@@ -53,6 +53,8 @@ fn allowed(spec: &TopologySpec, config: &EngineConfig) -> Result<(), ChangeError
 fn supported(spec: &TopologySpec, node: &Node) -> Result<(), ChangeError> {
     let stitched = spec.links.iter().find(|link| link.mode == LinkMode::Stitched);
     let device = spec.attachments.iter().find(|a| matches!(a.target, Target::Device(_)));
+    let strict =
+        spec.interfaces().find(|(_, it, _)| !it.tx_checksum).map(|(id, ..)| format!("`tx_checksum` of `{id}`"));
     let impairments: Vec<_> = impairments(spec).collect();
     let wanted = |has: fn(&Impairment) -> bool| {
         impairments.iter().find(|(_, it)| has(it)).map(|(name, _)| format!("the impairment of `{name}`"))
@@ -63,6 +65,7 @@ fn supported(spec: &TopologySpec, node: &Node) -> Result<(), ChangeError> {
         ("mirred", stitched.map(|l| format!("STITCHED link `{}`", l.name))),
         ("netem", wanted(|it| it.netem.is_some())),
         ("tbf", wanted(|it| it.rate.is_some())),
+        ("ethtool", strict),
         ("macvlan", device.map(|a| format!("attachment `{}`", a.name))),
     ];
     for (feature, needed_for) in needs {

@@ -262,5 +262,6 @@ fn view(
             routes_of.insert(nic.key.pod.clone());
         }
     }
-    Ok(SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, direct, routes_of, devices })
+    let checksums = target.finishes_checksums() || former.is_some_and(Desired::finishes_checksums);
+    Ok(SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, direct, routes_of, checksums, devices })
 }

@@ -186,7 +186,7 @@ fn a_detached_address_is_free_when_the_reply_comes() {
         agent.bridges().create_bridge(create).await.unwrap();
         crate::ownership::attach(&agent, plug("a-lan", nic("a", "net1"), "lan")).await.unwrap();
         assert_eq!(a.addresses("net1"), ["10.0.0.2/30"]);
-        let full = refused(crate::ownership::attach(&agent, plug("b-lan", nic("b", "net1"), "lan"))).await;
+        let full = refused(Box::pin(crate::ownership::attach(&agent, plug("b-lan", nic("b", "net1"), "lan")))).await;
         assert_eq!(full.code(), Code::ResourceExhausted, "{full}");
         let detach = DetachRequest { name: "a-lan".into(), ..DetachRequest::default() };
         agent.attachments().detach(detach).await.unwrap();

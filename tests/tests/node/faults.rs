@@ -43,6 +43,7 @@ fn interface(pod: &str, name: &str) -> InterfaceSpec {
         mtu: None,
         addresses: vec![],
         routes: vec![],
+        tx_checksum: true,
     }
 }
 

@@ -11,6 +11,7 @@ mod capture_command;
 mod capture_ends;
 mod capture_load;
 mod changes;
+mod checksums;
 mod churn;
 mod client;
 mod cni;

@@ -116,7 +116,7 @@ fn an_attachment_to_a_bridge_that_is_not_there_is_not_found() {
         lab.pod("a");
         let agent = lab.agent().start().await;
         let before = lab.snapshot();
-        let status = refused(attach(&agent, plug("p", nic("a", "net1"), "lan"))).await;
+        let status = refused(Box::pin(attach(&agent, plug("p", nic("a", "net1"), "lan")))).await;
         assert_eq!(status.code(), Code::NotFound, "{status}");
         assert!(status.message().contains("lan"), "{status}");
         before.assert_same(&lab.snapshot());

@@ -11,7 +11,7 @@ use crate::domain::spec::{AttachmentSpec, BridgeSpec, DeviceSpec, LinkMode, Link
 use super::{
     findings::Findings,
     impairment::impairment,
-    interface::{interface, mtu},
+    interface::{interface, mtu, toggle},
     ipam::ipam,
     place::Place,
 };
@@ -122,14 +122,4 @@ fn device(found: &mut Findings, at: Place<'_>, message: v1::NodeDevice) -> Optio
     });
     let ipam = ipam(found, at.field("ipam"), message.ipam);
     Some(DeviceSpec { parent: parent?, mode: mode.unwrap_or(MacvlanMode::Bridge), ipam: ipam.flatten() })
-}
-
-/// A switch. `Some(None)`: the default of its field.
-#[allow(clippy::option_option, reason = "outside: whether it could be parsed; inside: whether it was there")]
-fn toggle(found: &mut Findings, at: Place<'_>, number: i32) -> Option<Option<bool>> {
-    found.choice(at, number, "TOGGLE_ON and TOGGLE_OFF").map(|toggle| match toggle {
-        v1::Toggle::Unspecified => None,
-        v1::Toggle::On => Some(true),
-        v1::Toggle::Off => Some(false),
-    })
 }

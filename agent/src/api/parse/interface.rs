@@ -41,6 +41,7 @@ pub(super) fn interface(found: &mut Findings, at: Place<'_>, message: Option<v1:
     let addresses: Vec<_> =
         addresses.map(|(i, text)| address::interface(found, at.item("addresses", i), text)).collect();
     let routes = routes(found, at, message.routes);
+    let tx_checksum = toggle(found, at.field("tx_checksum"), message.tx_checksum);
     Some(InterfaceSpec {
         owner: owner?,
         uid: uid.flatten(),
@@ -50,6 +51,17 @@ pub(super) fn interface(found: &mut Findings, at: Place<'_>, message: Option<v1:
         mtu: mtu.flatten(),
         addresses: addresses.into_iter().collect::<Option<_>>().unwrap_or_default(),
         routes: routes.unwrap_or_default(),
+        tx_checksum: tx_checksum.flatten().unwrap_or(true),
+    })
+}
+
+/// A switch. `Some(None)`: the default of its field.
+#[allow(clippy::option_option, reason = "outside: whether it could be parsed; inside: whether it was there")]
+pub(super) fn toggle(found: &mut Findings, at: Place<'_>, number: i32) -> Option<Option<bool>> {
+    found.choice(at, number, "TOGGLE_ON and TOGGLE_OFF").map(|toggle| match toggle {
+        v1::Toggle::Unspecified => None,
+        v1::Toggle::On => Some(true),
+        v1::Toggle::Off => Some(false),
     })
 }
 

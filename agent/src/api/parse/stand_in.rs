@@ -47,6 +47,7 @@ fn interface(kind: char, i: usize) -> Option<InterfaceSpec> {
         mtu: None,
         addresses: Vec::new(),
         routes: Vec::new(),
+        tx_checksum: true,
     })
 }
 

@@ -53,6 +53,7 @@ impl<'a> Interfaces<'a> {
             mtu: mtu.or(seen.and_then(|seen| seen.mtu)).unwrap_or_default(),
             addresses: spec.addresses.iter().map(ToString::to_string).collect(),
             routes: spec.routes.iter().map(route).collect(),
+            tx_checksum: if spec.tx_checksum { v1::Toggle::Unspecified } else { v1::Toggle::Off }.into(),
             status: seen.map(|seen| status(seen, nic.copied())),
         }
     }

@@ -58,6 +58,17 @@ pub(super) fn check(spec: &TopologySpec, found: &mut Vec<Violation>) {
             ));
         }
     }
+    let of_links = spec.links.iter().enumerate().filter(|(_, link)| link.mode == LinkMode::Direct);
+    let of_links = of_links.flat_map(|(i, it)| [(format!("links[{i}].a"), &it.a), (format!("links[{i}].b"), &it.b)]);
+    let on_devices = spec.attachments.iter().enumerate().filter(|(_, it)| matches!(it.target, Target::Device(_)));
+    let on_devices = on_devices.map(|(i, it)| (format!("attachments[{i}].interface"), &it.interface));
+    for (path, _) in of_links.chain(on_devices).filter(|(_, interface)| !interface.tx_checksum) {
+        found.push(Violation::new(
+            format!("{path}.tx_checksum"),
+            "there is no port towards it that could finish checksums: make the link LINK_MODE_STITCHED, or plug it into \
+             a bridge",
+        ));
+    }
     for (i, link) in spec.links.iter().enumerate() {
         if link.mode == LinkMode::Direct && !link.up {
             found.push(Violation::new(

@@ -34,6 +34,7 @@ pub(crate) fn interface(pod: &str, name: &str) -> InterfaceSpec {
         mtu: None,
         addresses: Vec::new(),
         routes: Vec::new(),
+        tx_checksum: true,
     }
 }
 
@@ -208,6 +209,7 @@ fn any_interface() -> impl Strategy<Value = InterfaceSpec> {
             mtu,
             addresses,
             routes,
+            tx_checksum: true,
         })
 }
 

@@ -142,6 +142,7 @@ impl Model {
             }
             Step::Unstitch(nic) => self.port(nic).map(|port| port.filter = Redirect::Nowhere),
             Step::Impair(nic, queue) => self.port(nic)?.impair(queue),
+            Step::SetPortChecksum(nic, on) => self.port(nic).map(|port| port.tx_checksum = *on),
             Step::Unimpair(nic) => self.port(nic).map(|port| port.egress = Egress::Plain),
             Step::SetPort(nic, up) => self.port(nic).map(|port| port.up = *up),
             Step::SetMac(nic, mac) => self.nic(nic).map(|nic| nic.mac = Some(*mac)),

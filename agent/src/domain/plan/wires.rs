@@ -32,6 +32,9 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
             steps.push(Step::SetPortMtu(nic.key.clone(), mtu));
         }
         impair(nic, port.map_or(Egress::Plain, |port| port.egress), steps);
+        if port.is_none_or(|port| port.tx_checksum) != nic.tx_checksum {
+            steps.push(Step::SetPortChecksum(nic.key.clone(), nic.tx_checksum));
+        }
         let up = port_up(view, nic);
         if port.is_some_and(|port| port.up) != up {
             cables.push(Step::SetPort(nic.key.clone(), up));

@@ -36,6 +36,7 @@ pub(in crate::domain::plan) struct PanelDevice {
     /// What tc does, which comes before the bridge: a look does not see it on bridge ports.
     pub filter: Redirect,
     pub egress: Egress,
+    pub tx_checksum: bool,
     pub peer: Peer,
     pub altnames: Vec<String>,
 }
@@ -57,6 +58,7 @@ impl PanelDevice {
             options: NEW_PORT,
             filter: Redirect::Nowhere,
             egress: Egress::Plain,
+            tx_checksum: true,
             peer: Peer::Old,
             altnames: Vec::new(),
         }
@@ -179,6 +181,7 @@ pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwardin
                 },
                 redirect: device.filter,
                 egress: device.egress,
+                tx_checksum: device.tx_checksum,
                 counters: Counters::default(),
             };
             seen.ports.insert(name, state);

@@ -18,7 +18,7 @@ impl Model {
                 }
                 PanelKind::Stranger => format!("stranger {name}"),
                 PanelKind::Port => format!(
-                    "port {name} mtu {mtu} up {up} master {:?} {:?} redirect {} egress {:?} peer {} forwards {}",
+                    "port {name} mtu {mtu} up {up} master {:?} {:?} redirect {} egress {:?} checksum {} peer {} forwards {}",
                     device.master.map(|master| self.panel_name(master)),
                     device.options,
                     match device.filter {
@@ -26,6 +26,7 @@ impl Model {
                         other => format!("{other:?}"),
                     },
                     device.egress,
+                    device.tx_checksum,
                     self.peer(&device.peer),
                     self.port_forwards(*index),
                 ),

@@ -177,8 +177,9 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
                 isolated: option,
                 up,
                 flood: option,
+                interface: InterfaceSpec { tx_checksum: up, ..interface.clone() },
                 to_interface: impairment,
-                ..sample::plugged(&name, BRIDGES[b], interface)
+                ..sample::plugged(&name, BRIDGES[b], interface.clone())
             }),
             Plugged::Device(parent, mode) => {
                 let device = DeviceSpec { parent: parent.parse().unwrap(), mode, ipam: None };

@@ -30,14 +30,14 @@ pub(super) struct Damage {
 
 pub(super) fn any_damage() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(
-        (0..17usize, any::<prop::sample::Index>()).prop_map(|(kind, which)| Damage { kind, which }),
+        (0..18usize, any::<prop::sample::Index>()).prop_map(|(kind, which)| Damage { kind, which }),
         1..4,
     )
 }
 
 impl Damage {
     pub(super) fn inflict(&self, model: &mut Model, wanted: &Desired) {
-        if self.kind < 12 { self.on_panel(model) } else { self.in_pod(model, wanted) }
+        if self.kind < 13 { self.on_panel(model) } else { self.in_pod(model, wanted) }
     }
 
     fn on_panel(&self, model: &mut Model) {
@@ -58,7 +58,7 @@ impl Damage {
             4 => device.mtu = 1234,
             5 if device.master.is_some() => {
                 device.options.hairpin ^= true;
-                device.options.learning ^= true
+                device.options.learning ^= true;
             }
             6 => {
                 if let PanelKind::Bridge { options } = &mut device.kind {
@@ -74,6 +74,7 @@ impl Damage {
             8 => model.panel_device_gone(index),
             9 => device.egress = Egress::Unknown,
             10 => device.egress = Egress::Plain,
+            11 => device.tx_checksum ^= true,
             _ => panel.insert(PanelDevice::stranger("stranger")),
         }
     }
@@ -89,14 +90,14 @@ impl Damage {
         let pod = model.pod(&key.pod).unwrap();
         let device = pod.devices.get_mut(&index).unwrap();
         match self.kind {
-            12 => device.mtu = device.mtu.min(1500) - 1,
-            13 => device.mac = None,
-            14 => {
+            13 => device.mtu = device.mtu.min(1500) - 1,
+            14 => device.mac = None,
+            15 => {
                 if let Some(first) = device.addresses.first().copied() {
                     pod.remove_address(index, first);
                 }
             }
-            15 => {
+            16 => {
                 // Those that came with an address are the kernel's.
                 let asked = &wanted.nic(key).unwrap().routes;
                 let first = pod.routes.iter().position(|now| {
