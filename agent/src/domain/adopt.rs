@@ -6,6 +6,8 @@
 //! Some of what was asked for leaves no trace: IPAM (addresses become static ones), leases, generations,
 //! `unless_present`, the UID of a pod, and which names and MACs were chosen and which were asked for.
 
+mod bridge;
+mod impaired;
 mod interface;
 mod ipv6;
 mod order;
@@ -17,9 +19,10 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     desired::derived_bridge_mac,
     device::{Mark, bridge_device_name},
-    intent::{Assigned, Generation, Intent, Ownership, PodKey},
+    intent::{Assigned, Generation, Intent, NicKey, Ownership, PodKey},
     name::{ElementName, TopologyKey, TopologyName},
     observed::{BridgeState, Observed, PodView},
+    queue::Egress,
     spec::{BridgeSpec, InterfaceId, PodOwner, TopologySpec},
 };
 use interface::{Seen, wire_mtu};
@@ -73,6 +76,7 @@ pub fn adopt(key: &TopologyKey, observed: &Observed, owners: &BTreeMap<PodKey, P
         kept: Draft::new(key),
         doomed: Draft::new(key),
         bridges: BTreeMap::new(),
+        egress: BTreeMap::new(),
         left: Vec::new(),
     };
     adoption.bridges();
@@ -120,6 +124,8 @@ struct Adoption<'a> {
     doomed: Draft,
     /// The bridges that are kept, by index.
     bridges: BTreeMap<u32, ElementName>,
+    /// What waits before the NICs behind ports.
+    egress: BTreeMap<NicKey, Egress>,
     left: Vec<Left>,
 }
 
@@ -140,7 +146,21 @@ impl<'a> Adoption<'a> {
             let mtu = wire_mtu(ports.chain([state.mtu]));
             let mac = state.mac.filter(|mac| *mac != derived_bridge_mac(self.key, &name));
             self.bridges.insert(state.index, name.clone());
-            self.kept.spec.bridges.push(BridgeSpec { name, mtu, mac, ipam: None, hairpin: false, isolated: false });
+            let ports = self.observed.panel.iter().flat_map(|panel| panel.ports.values());
+            let ports = ports.filter(|port| port.master == Some(state.index)).filter_map(|port| port.bridge_port);
+            let l2_profile = bridge::profile(&state.options, ports);
+            self.kept.spec.bridges.push(BridgeSpec {
+                name,
+                mtu,
+                mac,
+                ipam: None,
+                hairpin: false,
+                isolated: false,
+                l2_profile,
+                stp: state.options.stp,
+                mcast_snooping: state.options.mcast_snooping,
+                ageing: bridge::ageing(&state.options, l2_profile),
+            });
         }
     }
 
@@ -153,6 +173,7 @@ impl<'a> Adoption<'a> {
     fn finish(mut self) -> Adopted {
         order::order(&mut self.kept, self.observed);
         ipv6::fit(&mut self.kept.spec);
+        impaired::impair(&mut self.kept, &self.egress);
         let mut former = self.kept.clone();
         former.spec.links.append(&mut self.doomed.spec.links);
         former.spec.attachments.append(&mut self.doomed.spec.attachments);

@@ -1,7 +1,10 @@
 //! What a bridge does with frames, by profile and options.
 
+use serde::{Deserialize, Serialize};
+
 /// What a bridge does with what it has not learnt, and with link-local group addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum L2Profile {
     /// It learns, and passes every link-local group address that the kernel lets through.
     #[default]

@@ -187,7 +187,7 @@ pub(super) fn derived_bridge_mac(key: &TopologyKey, bridge: &ElementName) -> Mac
 }
 
 /// The MTU of an interface: its own, else that of its wire.
-fn mtu_of(spec: &TopologySpec, plug: &Plug<'_>) -> Option<Mtu> {
+pub(super) fn mtu_of(spec: &TopologySpec, plug: &Plug<'_>) -> Option<Mtu> {
     plug.interface.mtu.or_else(|| match plug.segment? {
         Segment::Link(i) => Some(spec.links[i].a.mtu.or(spec.links[i].b.mtu).unwrap_or_default()),
         Segment::Bridge(i) => Some(spec.bridges[i].mtu.unwrap_or_default()),

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use super::stored;
+
 /// Longest delay in nanoseconds: `latency` of `struct tc_netem_qopt` (linux/pkt_sched.h) has 32 bits of 64 ns. Kernels since
 /// 4.15 take more beside it, which no lab needs.
 pub const MAX_DELAY: u64 = u32::MAX as u64 * 64;
@@ -15,8 +19,11 @@ pub const DEFAULT_PACKETS: u32 = 1000;
 /// Least rate in bytes per second: 1 kbit/s.
 pub const LEAST_RATE: u64 = 125;
 
+/// Most rate in bytes per second: requests have 64 bits for bits.
+pub const MOST_RATE: u64 = u64::MAX / 8;
+
 /// A share of frames as netem has it: `u32::MAX` is all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Share(u32);
 
 /// A text or number that is no share.
@@ -74,7 +81,8 @@ impl fmt::Display for Share {
 }
 
 /// How often something happens to a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Chance {
     /// To how many.
     pub share: Share,
@@ -83,6 +91,11 @@ pub struct Chance {
 }
 
 impl Chance {
+    /// Whether it could have been asked for: what never happens resembles nothing.
+    fn is_sound(self) -> bool {
+        !self.is_never() || self.correlation == Share::NONE
+    }
+
     /// Whether it never happens.
     pub fn is_never(self) -> bool {
         self.share == Share::NONE
@@ -90,7 +103,8 @@ impl Chance {
 }
 
 /// How delays spread around their mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Distribution {
     /// Evenly.
     #[default]
@@ -104,7 +118,8 @@ pub enum Distribution {
 }
 
 /// Which frames are lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// Any.
     Random(Chance),
@@ -128,7 +143,8 @@ impl Default for Loss {
 }
 
 /// All that netem does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Netem {
     /// Mean delay in nanoseconds.
     pub delay: u64,
@@ -170,6 +186,22 @@ impl Default for Netem {
     }
 }
 
+impl Netem {
+    /// Whether it could have been asked for. What a disk or a kernel shows need not be.
+    pub fn is_sound(&self) -> bool {
+        let loss = match self.loss {
+            Loss::Random(loss) => loss.is_sound(),
+            Loss::GilbertElliott { p, .. } => p != Share::NONE,
+        };
+        let spread = self.jitter > 0 || (self.distribution, self.delay_correlation) == Default::default();
+        let order = if self.reorder.is_never() { self.gap == 0 } else { self.gap > 0 && self.delay > 0 };
+        let something = Self { packets: DEFAULT_PACKETS, ..*self } != Self::default();
+        let chances = [self.duplicate, self.corrupt, self.reorder].into_iter().all(Chance::is_sound);
+        let times = self.delay <= MAX_DELAY && self.jitter <= MAX_JITTER.min(self.delay);
+        loss && spread && order && something && chances && times && self.packets > 0
+    }
+}
+
 impl fmt::Display for Netem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "netem limit {}", self.packets)?;
@@ -194,7 +226,8 @@ impl fmt::Display for Netem {
 }
 
 /// Rate of a line as asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rate {
     /// Bytes per second, at least [`LEAST_RATE`].
     pub bytes_per_second: u64,
@@ -204,12 +237,22 @@ pub struct Rate {
     pub queue: Option<u32>,
 }
 
+impl Rate {
+    /// Whether it could have been asked for, whatever the MTU of its wire.
+    pub fn is_sound(&self) -> bool {
+        (LEAST_RATE..=MOST_RATE).contains(&self.bytes_per_second) && self.burst != Some(0) && self.queue != Some(0)
+    }
+}
+
 /// What happens to the frames of one direction. The default: nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Impairment {
     /// What netem does.
+    #[serde(default, deserialize_with = "stored::netem")]
     pub netem: Option<Netem>,
     /// How many bytes pass.
+    #[serde(default, deserialize_with = "stored::rate")]
     pub rate: Option<Rate>,
 }
 

@@ -111,21 +111,64 @@ impl Bucket {
         let bytes = (u128::from(self.ticks) << TICK_SHIFT) * u128::from(self.rate);
         u32::try_from(bytes.div_ceil(1_000_000_000)).unwrap_or(u32::MAX)
     }
+
+    /// A rate that makes this bucket on a wire of this MTU, with no more numbers than it takes; where none does, because
+    /// somebody changed the bucket, one that passes whole frames.
+    pub fn asked(&self, mtu: Mtu) -> Rate {
+        let short = Rate { bytes_per_second: self.rate, burst: None, queue: None };
+        let made = Shaper::of(short, mtu).bucket();
+        let queue = (made.queue != self.queue).then(|| self.queue.max(frame_bytes(mtu)));
+        let burst = (made.ticks != self.ticks).then(|| self.whole_burst(frame_bytes(mtu)));
+        Rate { burst, queue, ..short }
+    }
+
+    /// The least burst of at least a frame that takes its time. The kernel shows the low 32 bits of that, 275 s, and a slow
+    /// line may take longer.
+    fn whole_burst(&self, frame: u32) -> u32 {
+        let pace = Pace::of(self.rate);
+        let turns = (0..).map(|turns: u64| u64::from(self.ticks) + (turns << u32::BITS));
+        let within = turns.take_while(|ticks| *ticks <= pace.ticks(u32::MAX));
+        let mut bursts = within.map(|ticks| {
+            let (mut least, mut most) = (frame, u32::MAX);
+            while least < most {
+                let middle = least + (most - least) / 2;
+                if pace.ticks(middle) < ticks { least = middle + 1 } else { most = middle }
+            }
+            least
+        });
+        bursts.find(|bytes| low(pace.ticks(*bytes)) == self.ticks).unwrap_or_else(|| self.burst().max(frame))
+    }
 }
 
-/// The time of a burst as the kernel computes it: `psched_ratecfg_precompute` (net/sched/sch_generic.c), `psched_l2t_ns`
-/// (include/net/sch_generic.h) and `tbf_dump` (net/sched/sch_tbf.c), which keeps the low 32 bits.
-fn ticks(rate: u64, bytes: u32) -> u32 {
-    let (mut factor, mut shift, mut multiplier) = (1_000_000_000_u64, 0_u32, 1_u32);
-    while let Some(quotient) = factor.checked_div(rate) {
-        multiplier = low(quotient);
-        if multiplier & (1 << 31) != 0 || factor & (1 << 63) != 0 {
-            break;
+/// The time that bytes take as the kernel computes it: `psched_ratecfg_precompute` (net/sched/sch_generic.c) and
+/// `psched_l2t_ns` (include/net/sch_generic.h).
+struct Pace {
+    multiplier: u32,
+    shift: u32,
+}
+
+impl Pace {
+    fn of(rate: u64) -> Self {
+        let (mut factor, mut shift, mut multiplier) = (1_000_000_000_u64, 0_u32, 1_u32);
+        while let Some(quotient) = factor.checked_div(rate) {
+            multiplier = low(quotient);
+            if multiplier & (1 << 31) != 0 || factor & (1 << 63) != 0 {
+                break;
+            }
+            factor <<= 1;
+            shift += 1;
         }
-        factor <<= 1;
-        shift += 1;
+        Self { multiplier, shift }
     }
-    low((u64::from(bytes).wrapping_mul(u64::from(multiplier)) >> shift) >> TICK_SHIFT)
+
+    fn ticks(&self, bytes: u32) -> u64 {
+        (u64::from(bytes) * u64::from(self.multiplier) >> self.shift) >> TICK_SHIFT
+    }
+}
+
+/// The time of a burst as the kernel shows it: `tbf_dump` (net/sched/sch_tbf.c) keeps the low 32 bits.
+fn ticks(rate: u64, bytes: u32) -> u32 {
+    low(Pace::of(rate).ticks(bytes))
 }
 
 /// The low 32 bits, as an assignment to `u32` leaves them in C.
@@ -172,7 +215,10 @@ impl Egress {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::impairment::{LEAST_RATE, MOST_RATE};
 
     fn shaper(rate: u64, burst: Option<u32>) -> Shaper {
         Shaper::of(Rate { bytes_per_second: rate, burst, queue: None }, Mtu::default())
@@ -193,6 +239,29 @@ mod tests {
         // Linux 6.18: `tc qdisc add dev d root tbf rate 1mbit burst 1518 limit 24288` shows buffer 189750 of 64 ns.
         assert_eq!(shaper(125_000, Some(1518)).bucket().ticks, 189_750);
         assert_eq!(shaper(125_000, Some(1518)).bucket().burst(), 1518);
+    }
+
+    proptest! {
+        #[test]
+        fn every_bucket_that_was_asked_for_can_be_asked_for_again(
+            digits in 1u32..64, bits: u64, mtu in 68u32..=65_535, burst: Option<u32>, queue: Option<u32>,
+        ) {
+            let (rate, mtu) = ((bits >> (64 - digits)).clamp(LEAST_RATE, MOST_RATE), Mtu::try_from(mtu).unwrap());
+            let frame = frame_bytes(mtu);
+            let [burst, queue] = [burst, queue].map(|bytes| bytes.map(|bytes| bytes.max(frame)));
+            let bucket = Shaper::of(Rate { bytes_per_second: rate, burst, queue }, mtu).bucket();
+            let asked = bucket.asked(mtu);
+            prop_assert_eq!(Shaper::of(asked, mtu).bucket(), bucket);
+            prop_assert!(asked.is_sound() && asked.burst.is_none_or(|burst| burst >= frame), "{:?}", asked);
+        }
+
+        #[test]
+        fn of_any_bucket_whole_frames_pass(rate: u64, ticks: u32, queue: u32, mtu in 68u32..=65_535) {
+            let mtu = Mtu::try_from(mtu).unwrap();
+            let asked = Bucket { rate, ticks, queue }.asked(mtu);
+            prop_assert!(asked.burst.is_none_or(|bytes| bytes >= frame_bytes(mtu)));
+            prop_assert!(asked.queue.is_none_or(|bytes| bytes >= frame_bytes(mtu)));
+        }
     }
 
     #[test]

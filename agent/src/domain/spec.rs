@@ -49,12 +49,16 @@ pub struct BridgeSpec {
     /// Default of its attachments.
     pub isolated: bool,
     /// What it does with frames.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub l2_profile: L2Profile,
     /// Spanning tree.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub stp: bool,
     /// Multicast snooping.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub mcast_snooping: bool,
     /// Seconds that it remembers an address. `None`: the profile's.
+    #[serde(default, skip_serializing_if = "stored::is_default", deserialize_with = "stored::ageing")]
     pub ageing: Option<u32>,
 }
 
@@ -85,8 +89,10 @@ pub struct LinkSpec {
     /// `None`: only static addresses.
     pub ipam: Option<IpamSpec>,
     /// What happens to frames from `a` to `b`.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub a_to_b: Impairment,
     /// What happens to frames from `b` to `a`.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub b_to_a: Impairment,
 }
 
@@ -105,12 +111,15 @@ pub struct AttachmentSpec {
     /// `None`: the bridge's.
     pub isolated: Option<bool>,
     /// Whether frames to unknown addresses come.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub flood: Option<bool>,
     /// Whether frames to groups come.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub mcast_flood: Option<bool>,
     /// Whether the cable is plugged.
     pub up: bool,
     /// What happens to frames from the bridge to the interface.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
     pub to_interface: Impairment,
 }
 
@@ -201,6 +210,7 @@ pub struct InterfaceSpec {
     /// Routes besides those of the IPAM.
     pub routes: Vec<RouteSpec>,
     /// Whether checksums of frames to it may be left unfinished.
+    #[serde(default = "stored::on", skip_serializing_if = "stored::is_on")]
     pub tx_checksum: bool,
 }
 

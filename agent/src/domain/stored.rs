@@ -1,14 +1,19 @@
 //! Values as they are stored: names and addresses as the text that a caller writes. Reading goes by the same parsers, so
 //! that nothing on a disk makes a value that no caller could have asked for.
 
-use std::{fmt::Display, str::FromStr};
+use std::{
+    fmt::{Debug, Display},
+    str::FromStr,
+};
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{
+    bridge::MOST_AGEING_SECONDS,
     device::PANEL_PREFIX,
     if_name::IfName,
+    impairment::{Netem, Rate},
     mac::Mac,
     mtu::Mtu,
     name::{ElementName, Namespace, PodName, PodUid, TopologyName},
@@ -100,4 +105,50 @@ pub(super) fn process<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32,
     } else {
         Err(D::Error::custom(format_args!("{pid} is no process id")))
     }
+}
+
+/// What netem does, as it can be asked for.
+pub(super) fn netem<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Netem>, D::Error> {
+    sound(Option::deserialize(deserializer)?, Netem::is_sound, "netem")
+}
+
+/// A rate as it can be asked for.
+pub(super) fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
+    sound(Option::deserialize(deserializer)?, Rate::is_sound, "rate")
+}
+
+fn sound<T: Debug, E: Error>(value: Option<T>, is_sound: fn(&T) -> bool, kind: &str) -> Result<Option<T>, E> {
+    match value {
+        Some(value) if !is_sound(&value) => {
+            Err(E::custom(format_args!("{value:?} is no {kind} that can be asked for")))
+        }
+        value => Ok(value),
+    }
+}
+
+/// Seconds that a bridge remembers an address.
+pub(super) fn ageing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(seconds) if seconds > MOST_AGEING_SECONDS => {
+            Err(D::Error::custom(format_args!("{seconds} is no ageing in seconds, 0 to {MOST_AGEING_SECONDS}")))
+        }
+        ageing => Ok(ageing),
+    }
+}
+
+/// Whether a value is its type's default. Fields that came later are not written where they are, so that records that
+/// have no use for them stay what they were.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The default of a switch that is on.
+pub(super) fn on() -> bool {
+    true
+}
+
+/// Whether a switch is on.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+pub(super) fn is_on(on: &bool) -> bool {
+    *on
 }

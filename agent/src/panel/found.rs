@@ -199,7 +199,8 @@ impl Found {
         let wanted = owners.values().map(|owner| (key.namespace.clone(), owner.clone()));
         let wanted: Vec<Wanted> = wanted.map(|(namespace, owner)| Wanted { namespace, owner, uid: None }).collect();
         let routes_of = owners.keys().cloned().collect();
-        let view = SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, routes_of, direct, devices };
+        let view =
+            SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, routes_of, direct, checksums: true, devices };
         let observed = kernel.open(view)?.observe()?;
         Ok(adopt(key, &observed, &owners))
     }

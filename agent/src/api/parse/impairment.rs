@@ -159,6 +159,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::domain::impairment::MOST_RATE;
     use crate::{api::render::impairment as render, panel::ChangeError};
     use proptest::prelude::*;
 
@@ -242,6 +243,51 @@ mod tests {
     }
 
     /// Few values, so that many are sound.
+    /// Any numbers, most of them at an edge of what can be asked for.
+    fn any_numbers() -> impl Strategy<Value = Impairment> {
+        let share = || prop_oneof![3 => Just(Share::NONE), 1 => any::<u32>().prop_map(Share::from_raw)];
+        let chance = move || (share(), share()).prop_map(|(share, correlation)| Chance { share, correlation });
+        let chain = [share(), share(), share(), share()];
+        let loss = prop_oneof![
+            chance().prop_map(Loss::Random),
+            chain.prop_map(|[p, r, bad, good]| Loss::GilbertElliott { p, r, bad, good })
+        ];
+        let time = |most: u64| prop_oneof![Just(0), Just(1), Just(most), Just(most + 1), any::<u64>()];
+        let distribution = prop_oneof![2 => Just(Distribution::Uniform), 1 => Just(Distribution::Normal)];
+        let counts = (0u32..3, prop_oneof![Just(0), Just(1), Just(DEFAULT_PACKETS)]);
+        let netem =
+            (time(MAX_DELAY), time(MAX_JITTER), distribution, share(), loss, [chance(), chance(), chance()], counts)
+                .prop_map(
+                    |(
+                        delay,
+                        jitter,
+                        distribution,
+                        delay_correlation,
+                        loss,
+                        [duplicate, corrupt, reorder],
+                        (gap, packets),
+                    )| {
+                        Netem {
+                            delay,
+                            jitter,
+                            distribution,
+                            delay_correlation,
+                            loss,
+                            duplicate,
+                            corrupt,
+                            reorder,
+                            gap,
+                            packets,
+                        }
+                    },
+                );
+        let bytes = || prop::option::of(0u32..3);
+        let rate =
+            (prop_oneof![Just(LEAST_RATE), Just(LEAST_RATE - 1), Just(MOST_RATE), any::<u64>()], bytes(), bytes())
+                .prop_map(|(bytes_per_second, burst, queue)| Rate { bytes_per_second, burst, queue });
+        (prop::option::of(netem), prop::option::of(rate)).prop_map(|(netem, rate)| Impairment { netem, rate })
+    }
+
     fn any_message() -> impl Strategy<Value = v1::Impairment> {
         let percent = || prop_oneof![Just(0.0), Just(100.0), 0.0..=100.0];
         let loss = prop_oneof![
@@ -294,6 +340,12 @@ mod tests {
             if let Ok(it) = parse(message) {
                 prop_assert_eq!(parse(render(&it).unwrap_or_default()), Ok(it));
             }
+        }
+
+        #[test]
+        fn sound_is_what_can_be_asked_for(it in any_numbers()) {
+            let sound = it.netem.is_none_or(|netem| netem.is_sound()) && it.rate.is_none_or(|rate| rate.is_sound());
+            prop_assert_eq!(parse(render(&it).unwrap_or_default()) == Ok(it), sound);
         }
 
         #[test]

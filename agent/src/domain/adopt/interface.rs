@@ -58,6 +58,7 @@ impl<'a> Adoption<'a> {
             mtu,
             addresses: addresses.clone(),
             routes,
+            tx_checksum: true,
         };
         (interface, Assigned { nic: seen.key.clone(), mac, addresses })
     }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
+    bridge::BridgePort,
     device::port_device_name,
+    impairment::Impairment,
+    intent::Assigned,
+    mtu::Mtu,
     name::ElementName,
     observed::{PortState, Redirect},
-    spec::{AttachmentSpec, End, InterfaceId, LinkMode, LinkSpec, Target},
+    spec::{AttachmentSpec, End, InterfaceId, InterfaceSpec, LinkMode, LinkSpec, Target},
 };
 
 use super::{
@@ -71,22 +75,33 @@ impl<'a> Adoption<'a> {
         }
     }
 
+    /// The interface behind a port, with what only the port shows.
+    fn behind(&mut self, plugged: &Plugged<'_>, mtu: Option<Mtu>) -> (InterfaceSpec, Assigned) {
+        let (interface, assigned) = self.interface(&plugged.seen, mtu);
+        self.egress.insert(assigned.nic.clone(), plugged.port.egress);
+        (InterfaceSpec { tx_checksum: plugged.port.tx_checksum, ..interface }, assigned)
+    }
+
     fn attached(&mut self, element: &ElementName, plugged: &Plugged<'_>) -> Result<(), String> {
-        let Plugged { port, seen, .. } = plugged;
+        let port = plugged.port;
         if port.redirect != Redirect::Nowhere {
             return Err("its frames are redirected past the bridge".to_owned());
         }
         let master = port.master.ok_or("it is in no bridge")?;
         let target = Target::Bridge(self.bridges.get(&master).ok_or("its bridge cannot be adopted")?.clone());
-        let (interface, assigned) = self.interface(seen, None);
-        let on = |on: bool| on.then_some(true);
+        let (interface, assigned) = self.behind(plugged, None);
+        let options = port.bridge_port.unwrap_or(BridgePort::NEW);
+        let (on, off) = (|on: bool| on.then_some(true), |on: bool| (!on).then_some(false));
         self.kept.spec.attachments.push(AttachmentSpec {
             name: element.clone(),
             interface,
             target,
-            hairpin: port.bridge_port.and_then(|options| on(options.hairpin)),
-            isolated: port.bridge_port.and_then(|options| on(options.isolated)),
+            hairpin: on(options.hairpin),
+            isolated: on(options.isolated),
+            flood: off(options.flood),
+            mcast_flood: off(options.mcast_flood),
             up: port.up,
+            to_interface: Impairment::default(),
         });
         self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::Only }, assigned);
         Ok(())
@@ -100,8 +115,8 @@ impl<'a> Adoption<'a> {
             return Err("its ends are not stitched to each other".to_owned());
         }
         let mtu = wire_mtu([a.port.mtu, b.port.mtu]);
-        let (interface_a, assigned_a) = self.interface(&a.seen, mtu);
-        let (interface_b, assigned_b) = self.interface(&b.seen, mtu);
+        let (interface_a, assigned_a) = self.behind(a, mtu);
+        let (interface_b, assigned_b) = self.behind(b, mtu);
         self.kept.spec.links.push(LinkSpec {
             name: element.clone(),
             a: interface_a,
@@ -109,6 +124,8 @@ impl<'a> Adoption<'a> {
             mode: LinkMode::Stitched,
             up: is_plugged(a, b),
             ipam: None,
+            a_to_b: Impairment::default(),
+            b_to_a: Impairment::default(),
         });
         self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::A }, assigned_a);
         self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::B }, assigned_b);

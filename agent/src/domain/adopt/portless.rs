@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{
     device::Mark,
     if_name::IfName,
+    impairment::Impairment,
     intent::PodKey,
     mtu::Mtu,
     name::ElementName,
@@ -158,6 +159,8 @@ impl<'a> Adoption<'a> {
                     mode: LinkMode::Direct,
                     up: true,
                     ipam: None,
+                    a_to_b: Impairment::default(),
+                    b_to_a: Impairment::default(),
                 });
                 draft.assigned.extend([(id(End::A), assigned_a), (id(End::B), assigned_b)]);
             }
@@ -171,7 +174,10 @@ impl<'a> Adoption<'a> {
                     target: Target::Device(DeviceSpec { parent: parent.clone(), mode: *mode, ipam: None }),
                     hairpin: None,
                     isolated: None,
+                    flood: None,
+                    mcast_flood: None,
                     up: true,
+                    to_interface: Impairment::default(),
                 });
                 draft.assigned.insert(id(End::Only), assigned);
             }

@@ -116,7 +116,7 @@ pub(crate) fn route(destination: &str, via: &str) -> RouteSpec {
 }
 
 /// Any impairment that can be asked for, of few numbers.
-pub(in crate::domain) fn any_impairment() -> impl Strategy<Value = Impairment> {
+pub(crate) fn any_impairment() -> impl Strategy<Value = Impairment> {
     let share = || prop_oneof![Just(Share::NONE), Just(Share::ALL), any::<u32>().prop_map(Share::from_raw)];
     let distribution = prop_oneof![
         Just(Distribution::Uniform),
@@ -124,8 +124,12 @@ pub(in crate::domain) fn any_impairment() -> impl Strategy<Value = Impairment> {
         Just(Distribution::Pareto),
         Just(Distribution::ParetoNormal)
     ];
-    let chance = move || (share(), share()).prop_map(|(share, correlation)| Chance { share, correlation });
-    let gilbert = (share(), share(), share(), share());
+    let some = || prop_oneof![Just(Share::ALL), (1u32..).prop_map(Share::from_raw)];
+    let chance = move || {
+        let sometimes = (some(), share()).prop_map(|(share, correlation)| Chance { share, correlation });
+        prop_oneof![Just(Chance::default()), sometimes]
+    };
+    let gilbert = (some(), share(), share(), share());
     let loss = prop_oneof![
         chance().prop_map(Loss::Random),
         gilbert.prop_map(|(p, r, bad, good)| Loss::GilbertElliott { p, r, bad, good })
@@ -133,8 +137,22 @@ pub(in crate::domain) fn any_impairment() -> impl Strategy<Value = Impairment> {
     let delays = (0u64..3, 0u64..3, distribution, share());
     let netem = (delays, loss, chance(), chance(), chance(), 1u32..4).prop_map(
         |((delay, jitter, distribution, delay_correlation), loss, duplicate, corrupt, reorder, packets)| {
-            let gap = u32::from(!reorder.is_never());
-            Netem { delay, jitter, distribution, delay_correlation, loss, duplicate, corrupt, reorder, gap, packets }
+            let (jitter, reorder) = (jitter.min(delay), if delay == 0 { Chance::default() } else { reorder });
+            let spread = if jitter == 0 { Default::default() } else { (distribution, delay_correlation) };
+            let ((distribution, delay_correlation), gap) = (spread, u32::from(!reorder.is_never()));
+            let netem = Netem {
+                delay,
+                jitter,
+                distribution,
+                delay_correlation,
+                loss,
+                duplicate,
+                corrupt,
+                reorder,
+                gap,
+                packets,
+            };
+            if netem.is_sound() { netem } else { Netem { delay: 1, ..netem } }
         },
     );
     let rate = (1u64..3, prop::option::of(65_600u32..65_602)).prop_map(|(n, burst)| Rate {

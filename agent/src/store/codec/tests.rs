@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
-    check::sample::{self, any_spec},
+    bridge::{L2Profile, MOST_AGEING_SECONDS},
+    check::sample::{self, any_impairment, any_spec},
+    impairment::{Chance, Distribution, Impairment, Loss, Netem, Rate, Share},
     intent::{Assigned, Generation, NicKey, Ownership, PodKey},
     mac::Mac,
     spec::{
@@ -18,6 +20,8 @@ use crate::domain::{
 
 /// Records as every released agent must be able to read them: a change of these files is a new schema version.
 const LIVE: &[u8] = include_bytes!("../../../testdata/store/live.json");
+/// With what came later: impairments, profiles and options of bridges and ports, finished checksums. `LIVE` has none of it.
+const IMPAIRED: &[u8] = include_bytes!("../../../testdata/store/impaired.json");
 const DELETED: &[u8] = include_bytes!("../../../testdata/store/deleted.json");
 
 const KEY: &str = "lessons/12";
@@ -107,6 +111,51 @@ fn live() -> Record {
     Record::Live { intent: Arc::new(intent(full(), u64::MAX, Some(smaller))), former: Some(Arc::new(former)) }
 }
 
+/// A record with all that came later in use.
+fn impaired() -> Record {
+    let share = |percent| Share::from_percent(percent).unwrap();
+    let chance = |percent, correlation| Chance { share: share(percent), correlation: share(correlation) };
+    let there = Netem {
+        delay: 100_000_000,
+        jitter: 20_000_000,
+        distribution: Distribution::ParetoNormal,
+        delay_correlation: share(25.0),
+        loss: Loss::Random(chance(1.5, 10.0)),
+        duplicate: chance(0.1, 20.0),
+        corrupt: chance(0.2, 30.0),
+        reorder: chance(50.0, 40.0),
+        gap: 5,
+        packets: 2000,
+    };
+    let (p, r, bad, good) = (share(1.0), share(40.0), share(90.0), share(0.5));
+    let back = Netem { loss: Loss::GilbertElliott { p, r, bad, good }, ..Netem::default() };
+    let wide = Rate { bytes_per_second: 12_500_000, burst: Some(60_000), queue: Some(1_000_000) };
+    let narrow = Rate { bytes_per_second: 125_000, burst: None, queue: None };
+    let a = InterfaceSpec { tx_checksum: false, ..sample::interface("bb1", "net1") };
+    let spec = TopologySpec {
+        bridges: vec![BridgeSpec {
+            l2_profile: L2Profile::Standard,
+            stp: true,
+            mcast_snooping: true,
+            ageing: Some(20),
+            ..sample::bridge("lan1", None)
+        }],
+        links: vec![LinkSpec {
+            a_to_b: Impairment { netem: Some(there), rate: Some(wide) },
+            b_to_a: Impairment { netem: Some(back), rate: None },
+            ..sample::link("w1", a, sample::interface("bb2", ""))
+        }],
+        attachments: vec![AttachmentSpec {
+            flood: Some(false),
+            mcast_flood: Some(true),
+            to_interface: Impairment { netem: None, rate: Some(narrow) },
+            ..sample::plugged("p1", "lan1", sample::interface("bb1", "net2"))
+        }],
+        ..sample::topology()
+    };
+    Record::Live { intent: Arc::new(intent(spec, 7, None)), former: None }
+}
+
 fn deleted() -> Record {
     Record::Deleted { generation: Generation(42), at: UNIX_EPOCH + Duration::new(1_769_903_999, 123_456_789) }
 }
@@ -121,7 +170,7 @@ fn decoded(value: &Value) -> Result<Record, String> {
 
 #[test]
 fn records_are_written_as_the_golden_files_have_them_and_read_from_them() {
-    for (record, golden) in [(live(), LIVE), (deleted(), DELETED)] {
+    for (record, golden) in [(live(), LIVE), (impaired(), IMPAIRED), (deleted(), DELETED)] {
         let bytes = encode(&record).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), String::from_utf8(golden.to_vec()).unwrap());
         assert_eq!(decode(KEY, golden), Ok((sample::topology().key, record)));
@@ -153,7 +202,7 @@ fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
 
 #[test]
 fn an_unknown_field_is_refused_wherever_it_stands() {
-    for golden in [LIVE, DELETED] {
+    for golden in [LIVE, IMPAIRED, DELETED] {
         let value = json_of(golden);
         let mut places = Vec::new();
         objects(&value, "", &mut places);
@@ -165,10 +214,13 @@ fn an_unknown_field_is_refused_wherever_it_stands() {
     }
 }
 
+/// Fields that records of before do not have and that are never none.
+const LATER: [&str; 7] = ["a_to_b", "b_to_a", "to_interface", "l2_profile", "stp", "mcast_snooping", "tx_checksum"];
+
 #[test]
-fn only_what_may_be_none_may_be_missing() {
+fn only_what_may_be_none_or_came_later_may_be_missing() {
     let (mut optional, mut required) = (0, 0);
-    for golden in [LIVE, DELETED] {
+    for golden in [LIVE, IMPAIRED, DELETED] {
         let value = json_of(golden);
         let mut places = Vec::new();
         objects(&value, "", &mut places);
@@ -178,7 +230,9 @@ fn only_what_may_be_none_may_be_missing() {
                 let (mut without, mut none) = (value.clone(), value.clone());
                 without.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(&field);
                 none.pointer_mut(&place).unwrap()[&field] = Value::Null;
-                if let Ok(record) = decoded(&without) {
+                if LATER.contains(&field.as_str()) {
+                    assert!(decoded(&without).is_ok() && decoded(&none).is_err(), "{place}/{field}");
+                } else if let Ok(record) = decoded(&without) {
                     assert_eq!(decoded(&none), Ok(record), "{place}/{field}");
                     optional += 1;
                 } else {
@@ -214,6 +268,24 @@ fn what_no_caller_could_have_asked_for_is_refused() {
         let error = decode(KEY, changed.as_bytes()).unwrap_err();
         assert!(error.contains(reason), "{becomes}: {error}");
     }
+    let text = String::from_utf8(IMPAIRED.to_vec()).unwrap();
+    for (was, becomes, reason) in [
+        (r#""jitter":20000000"#, r#""jitter":100000001"#, "is no netem that can be asked for"),
+        (r#""delay":100000000"#, r#""delay":274877906881"#, "is no netem that can be asked for"),
+        (r#""gap":5"#, r#""gap":0"#, "is no netem that can be asked for"),
+        (r#""packets":2000"#, r#""packets":0"#, "is no netem that can be asked for"),
+        (r#""pareto_normal""#, r#""gamma""#, "unknown variant `gamma`"),
+        (r#""bytes_per_second":125000,"#, r#""bytes_per_second":124,"#, "is no rate that can be asked for"),
+        (r#""burst":60000"#, r#""burst":0"#, "is no rate that can be asked for"),
+        (r#""queue":1000000"#, r#""queue":4294967296"#, "4294967296"),
+        (r#""standard""#, r#""vlan""#, "unknown variant `vlan`"),
+        (r#""ageing":20"#, r#""ageing":1000001"#, "1000001 is no ageing in seconds"),
+    ] {
+        let changed = text.replacen(was, becomes, 1);
+        assert_ne!(changed, text, "`{was}` is in the golden file");
+        let error = decode(KEY, changed.as_bytes()).unwrap_err();
+        assert!(error.contains(reason), "{becomes}: {error}");
+    }
     let mut less = json_of(LIVE);
     less["live"]["intent"]["assigned"].as_object_mut().unwrap().remove("w1.a");
     assert_eq!(decoded(&less), Err("nothing was chosen for one of its interfaces".to_owned()));
@@ -224,9 +296,32 @@ fn what_no_caller_could_have_asked_for_is_refused() {
     assert!(decode(KEY, &[LIVE, b"x"].concat()).unwrap_err().contains("trailing"));
 }
 
+/// Any spec with anything that came later.
+fn any_later() -> impl Strategy<Value = TopologySpec> {
+    let profile = prop_oneof![Just(L2Profile::Transparent), Just(L2Profile::Hub), Just(L2Profile::Standard)];
+    let ageing = prop::option::of(0..=MOST_AGEING_SECONDS);
+    let flood = prop::option::of(any::<bool>());
+    // Boxed: so much at once is more than a test's stack holds.
+    let impairments = [any_impairment().boxed(), any_impairment().boxed()];
+    (any_spec().boxed(), impairments, profile, ageing, flood, any::<[bool; 3]>()).prop_map(
+        |(mut spec, [a_to_b, b_to_a], l2_profile, ageing, flood, [stp, mcast_snooping, tx_checksum])| {
+            for bridge in &mut spec.bridges {
+                *bridge = BridgeSpec { l2_profile, stp, mcast_snooping, ageing, ..bridge.clone() };
+            }
+            for link in &mut spec.links {
+                (link.a_to_b, link.b_to_a, link.a.tx_checksum) = (a_to_b, b_to_a, tx_checksum);
+            }
+            for plug in &mut spec.attachments {
+                (plug.to_interface, plug.flood, plug.mcast_flood) = (a_to_b, flood, flood.map(|on| !on));
+            }
+            spec
+        },
+    )
+}
+
 fn any_intent() -> impl Strategy<Value = Intent> {
     let lease = prop::option::of((0u64..1 << 40, 0u32..1_000_000_000).prop_map(|(s, n)| Duration::new(s, n)));
-    (any_spec(), lease, any::<u64>(), prop::option::of(any_spec()), any::<bool>()).prop_map(
+    (any_later().boxed(), lease, any::<u64>(), prop::option::of(any_spec().boxed()), any::<bool>()).prop_map(
         |(spec, lease, generation, applied, calls)| Intent {
             ownership: if calls { Ownership::Calls } else { Ownership::Apply },
             ..intent(TopologySpec { lease, ..spec }, generation, applied)
@@ -235,7 +330,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    let live = (any_intent(), prop::option::of(any_intent()))
+    let live = (any_intent().boxed(), prop::option::of(any_intent().boxed()))
         .prop_map(|(intent, former)| Record::Live { intent: Arc::new(intent), former: former.map(Arc::new) });
     let deleted = (any::<u64>(), 0u64..1 << 40, 0u32..1_000_000_000)
         .prop_map(|(g, s, n)| Record::Deleted { generation: Generation(g), at: UNIX_EPOCH + Duration::new(s, n) });
@@ -268,14 +363,15 @@ proptest! {
         places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         end in any::<prop::sample::Index>(),
         cut in any::<bool>(),
+        impaired in any::<bool>(),
     ) {
-        let mut bytes = LIVE.to_vec();
+        let mut bytes = if impaired { IMPAIRED } else { LIVE }.to_vec();
         for (place, byte) in places {
             let place = place.index(bytes.len());
             bytes[place] = byte;
         }
         if cut {
-            bytes.truncate(end.index(LIVE.len()));
+            bytes.truncate(end.index(bytes.len()));
         }
         reads_or_refuses(&bytes);
     }

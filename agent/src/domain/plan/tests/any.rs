@@ -144,8 +144,10 @@ fn any_profile() -> impl Strategy<Value = L2Profile> + Clone {
 fn any_bridges() -> impl Strategy<Value = Vec<BridgeSpec>> {
     let bridge = |name: &'static str| {
         let mtu = prop::option::of(prop_oneof![Just(1400u32), Just(9000)]);
-        (mtu, prop::option::of(0u8..2), any::<[bool; 4]>(), any_profile()).prop_map(
-            move |(mtu, mac, [hairpin, isolated, stp, mcast_snooping], l2_profile)| BridgeSpec {
+        let ageing = prop::option::of(prop_oneof![Just(0), Just(20), Just(300), Just(1_000_000)]);
+        (mtu, prop::option::of(0u8..2), any::<[bool; 4]>(), any_profile(), ageing).prop_map(
+            move |(mtu, mac, [hairpin, isolated, stp, mcast_snooping], l2_profile, ageing)| BridgeSpec {
+                ageing: ageing.filter(|_| l2_profile != L2Profile::Hub),
                 mtu: mtu.map(|mtu| mtu.try_into().unwrap()),
                 mac: mac.map(|n| Mac::new([2, 1, 0, 0, 0, n]).unwrap()),
                 hairpin,
@@ -177,6 +179,7 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
                 isolated: option,
                 up,
                 flood: option,
+                mcast_flood: option.map(|on| on != up),
                 interface: InterfaceSpec { tx_checksum: up, ..interface.clone() },
                 to_interface: impairment,
                 ..sample::plugged(&name, BRIDGES[b], interface.clone())
