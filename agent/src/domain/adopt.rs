@@ -148,7 +148,7 @@ impl<'a> Adoption<'a> {
             self.bridges.insert(state.index, name.clone());
             let ports = self.observed.panel.iter().flat_map(|panel| panel.ports.values());
             let ports = ports.filter(|port| port.master == Some(state.index)).filter_map(|port| port.bridge_port);
-            let l2_profile = bridge::profile(&state.options, ports);
+            let l2_profile = bridge::profile(state.options, ports);
             self.kept.spec.bridges.push(BridgeSpec {
                 name,
                 mtu,
@@ -159,7 +159,7 @@ impl<'a> Adoption<'a> {
                 l2_profile,
                 stp: state.options.stp,
                 mcast_snooping: state.options.mcast_snooping,
-                ageing: bridge::ageing(&state.options, l2_profile),
+                ageing: bridge::ageing(state.options, l2_profile),
             });
         }
     }

@@ -162,7 +162,7 @@ impl Pace {
     }
 
     fn ticks(&self, bytes: u32) -> u64 {
-        (u64::from(bytes) * u64::from(self.multiplier) >> self.shift) >> TICK_SHIFT
+        ((u64::from(bytes) * u64::from(self.multiplier)) >> self.shift) >> TICK_SHIFT
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use nix::mount::{MsFlags, mount};
 use podwire_agent::{
     domain::{
+        bridge::L2Profile,
         intent::{Generation, Intent, Ownership},
         name::TopologyKey,
         spec::{BridgeSpec, TopologySpec},
@@ -37,6 +38,10 @@ fn live(key: &TopologyKey, generation: u64, bridges: usize) -> Record {
         ipam: None,
         hairpin: false,
         isolated: false,
+        l2_profile: L2Profile::default(),
+        stp: false,
+        mcast_snooping: false,
+        ageing: None,
     };
     let bridges = (0..bridges).map(bridge).collect();
     let generation = Generation(generation);

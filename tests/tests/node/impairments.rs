@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use podwire_proto::v1::{
-    self, Capability, Counters, GetLinkRequest, GetNodeRequest, Impairment, Link, LinkMode, Rate, Topology,
+    self, Capability, Counters, GetLinkRequest, GetNodeRequest, Impairment, Interface, Link, LinkMode, Rate, Topology,
     UpdateAttachmentRequest, UpdateLinkRequest, impairment::LossModel,
 };
 use podwire_tests::{
@@ -162,6 +162,47 @@ fn an_impairment_that_somebody_takes_away_comes_back() {
         let agent = lab.agent().start().await;
         agent.apply(wanted).await.unwrap();
         assert_eq!(shown(), here);
+        assert_eq!(direction(&agent).await.rate.unwrap().bits_per_second, 1_000_000);
+    });
+}
+
+#[test]
+fn an_agent_that_starts_again_makes_impairments_and_checksums_by_itself() {
+    private(async |lab| {
+        lab.pods(["a", "b"]);
+        let mut agent = lab.agent().start().await;
+        let b = Interface { tx_checksum: v1::Toggle::Off.into(), ..nic("b", "net1") };
+        let mut wanted = topology("12");
+        wanted.links.push(Link { a_to_b: Some(at(1_000_000, 0, 0)), ..link("w1", nic("a", "net1"), b) });
+        agent.apply(wanted).await.unwrap();
+        let [panel] = lab.panels().try_into().unwrap();
+        let port = "b.net1";
+        let ethtool = |args: &str| lab.run(&format!("ip netns exec {panel} ethtool {args}"));
+        let made = || {
+            let queue = lab.run(&format!("tc -n {panel} qdisc show dev {port}"));
+            [queue.contains("tbf"), ethtool(&format!("-k {port}")).contains("tx-checksum-ip-generic: off")]
+        };
+        assert_eq!(made(), [true; 2]);
+        agent.kill();
+        lab.run(&format!("tc -n {panel} qdisc del dev {port} root"));
+        ethtool(&format!("-K {port} tx-checksum-ip-generic on"));
+        assert_eq!(made(), [false; 2]);
+        let mut agent = lab.agent().start().await;
+        eventually("what was stored is there again", async || holds(made() == [true; 2], format!("{:?}", made())))
+            .await;
+        // As after a reboot: the panel and the pods are gone, the state is there.
+        agent.kill();
+        for namespace in [panel.as_str(), "a", "b"] {
+            lab.ip(&format!("netns del {namespace}"));
+        }
+        lab.pods(["a", "b"]);
+        let agent = lab.agent().start().await;
+        eventually("all of it is made anew", async || {
+            let now = agent.get("12").await.map_err(|status| status.to_string())?;
+            holds(state(&now) == v1::State::Ready, format!("{now:?}"))
+        })
+        .await;
+        assert_eq!(made(), [true; 2]);
         assert_eq!(direction(&agent).await.rate.unwrap().bits_per_second, 1_000_000);
     });
 }

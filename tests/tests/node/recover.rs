@@ -10,8 +10,8 @@ use podwire_agent::{
     store::{MemoryStore, Store},
 };
 use podwire_proto::v1::{
-    Attachment, Bridge, CreateNetnsRequest, Interface, Link, LinkMode, MacvlanMode, NodeDevice, Toggle, Topology,
-    attachment::Target,
+    Attachment, Bridge, CreateNetnsRequest, Impairment, Interface, L2Profile, Link, LinkMode, MacvlanMode, NodeDevice,
+    Rate, Toggle, Topology, attachment::Target,
 };
 use podwire_tests::{
     condition::{eventually, holds},
@@ -41,23 +41,40 @@ pub(crate) async fn everything(lab: &Lab, agent: &Agent) {
     assert_eq!(panels, 3);
 }
 
+fn rated(bits_per_second: u64) -> Impairment {
+    let rate = Some(Rate { bits_per_second, ..Rate::default() });
+    Impairment { rate, ..Impairment::default() }
+}
+
+fn strict(interface: Interface) -> Interface {
+    Interface { tx_checksum: Toggle::Off.into(), ..interface }
+}
+
 fn all_kinds() -> Topology {
     let mut stitched =
         link("wire", nic_at("a", "net3", &["10.1.0.1/24", "fd01::1/64"]), nic_at("b", "net1", &["10.1.0.2/24"]));
     stitched.a.as_mut().unwrap().routes = vec![route("10.99.0.0/16", "10.1.0.2", 7), route("fd99::/64", "fd01::2", 0)];
+    stitched.a_to_b = Some(rated(1_000_000));
     let pulled = Link { up: Toggle::Off.into(), ..link("pulled", nic(LONG, "net8"), nic("b", "net8")) };
     let direct = Link {
         mode: LinkMode::Direct.into(),
         ..link("cable", nic_at("a", "net1", &["10.2.0.1/30"]), nic("b", "net2"))
     };
-    let small = Bridge { mtu: 1400, ..lan("lan", "10.0.0.0/24") };
+    let small = Bridge { mtu: 1400, l2_profile: L2Profile::Standard.into(), ..lan("lan", "10.0.0.0/24") };
+    let hub =
+        Bridge { l2_profile: L2Profile::Hub.into(), multicast_snooping: true, ..bridge("a-bridge-with-a-long-name") };
     let macvlan = NodeDevice { parent: "up0".into(), mode: MacvlanMode::Private.into(), ipam: ipam("192.168.7.0/24") };
     Topology {
-        bridges: vec![small, bridge("a-bridge-with-a-long-name")],
+        bridges: vec![small, hub],
         links: vec![stitched, pulled, direct],
         attachments: vec![
             Attachment { hairpin: Toggle::On.into(), ..plug("mirror", nic("a", "net2"), "lan") },
-            Attachment { isolated: Toggle::On.into(), ..plug("alone", nic(LONG, "net9"), "lan") },
+            Attachment {
+                isolated: Toggle::On.into(),
+                flood: Toggle::Off.into(),
+                to_interface: Some(rated(2_000_000)),
+                ..plug("alone", strict(nic(LONG, "net9")), "lan")
+            },
             Attachment { up: Toggle::Off.into(), ..plug("down", nic("b", "net9"), "a-bridge-with-a-long-name") },
             Attachment { target: Some(Target::Device(macvlan)), ..plug("shared", nic("b", "net10"), "") },
         ],

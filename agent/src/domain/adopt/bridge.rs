@@ -6,7 +6,7 @@ use crate::domain::bridge::{AGEING_SECONDS, BridgeOptions, BridgePort, L2Profile
 const HUNDREDTHS: u32 = 100;
 
 /// The profile that most of its ports have; in doubt the default. A bridge without ports that remembers nothing is a hub.
-pub(super) fn profile(options: &BridgeOptions, ports: impl Iterator<Item = BridgePort>) -> L2Profile {
+pub(super) fn profile(options: BridgeOptions, ports: impl Iterator<Item = BridgePort>) -> L2Profile {
     let mut fitting = [(L2Profile::Standard, 0), (L2Profile::Hub, 0), (L2Profile::Transparent, 0)];
     let mut any = false;
     for port in ports {
@@ -26,7 +26,7 @@ pub(super) fn profile(options: &BridgeOptions, ports: impl Iterator<Item = Bridg
 }
 
 /// Seconds that it remembers addresses, where that is not what follows from the profile.
-pub(super) fn ageing(options: &BridgeOptions, profile: L2Profile) -> Option<u32> {
+pub(super) fn ageing(options: BridgeOptions, profile: L2Profile) -> Option<u32> {
     let seconds = (options.ageing / HUNDREDTHS).min(MOST_AGEING_SECONDS);
     (profile != L2Profile::Hub && seconds != AGEING_SECONDS).then_some(seconds)
 }
