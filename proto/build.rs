@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "podwire/v1/attachment.proto",
     "podwire/v1/bridge.proto",
     "podwire/v1/capture.proto",

@@ -35,8 +35,8 @@ mod leases;
 mod limits;
 mod links;
 mod manifests;
-mod network_status;
 mod matrix;
+mod network_status;
 
 mod obstacles;
 mod ownership;

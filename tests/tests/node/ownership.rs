@@ -15,7 +15,8 @@ use crate::private;
 /// Attaches in the topology `default` of the namespace `default`.
 pub(crate) async fn attach(agent: &Agent, attachment: Attachment) -> Result<AttachResponse, Status> {
     let request = AttachRequest { attachment: Some(attachment), ..AttachRequest::default() };
-    Ok(agent.attachments().attach(request).await?.into_inner())
+    // An attachment is large by now; each caller would hold it in its own future.
+    Ok(Box::pin(agent.attachments().attach(request)).await?.into_inner())
 }
 
 fn create(topology: &str) -> CreateBridgeRequest {
