@@ -27,6 +27,8 @@
 //!
 //! What fails is an [`Error`], which says why in full and answers questions such as [`Error::is_fenced`].
 //!
+//! With the feature `kube`, `Cluster` finds the agent of a pod or a node by the Kubernetes API.
+//!
 //! Every call has a deadline ([`DEFAULT_DEADLINE`] unless told). The agent knows it and answers shortly before it, with
 //! the reasons for what is not ready; the client itself gives up [`GRACE`] later. A call whose deadline passed may have
 //! taken effect: repeat it, repeats are free.
@@ -37,6 +39,8 @@ mod call;
 mod capture;
 mod change;
 mod client;
+#[cfg(feature = "kube")]
+mod cluster;
 mod connect_error;
 mod error;
 mod impairment;
@@ -57,11 +61,18 @@ pub use call::{ChangeRequest, WaitRequest, topology::Plan};
 pub use capture::{Capture, CaptureRequest};
 pub use change::Change;
 pub use client::{Client, ClientBuilder, DEFAULT_DEADLINE, GRACE};
+#[cfg(feature = "kube")]
+pub use cluster::{
+    AGENT_NAMESPACE, AGENT_PORT, AGENT_SELECTOR, API_TIMEOUT, AgentPod, Cluster, ClusterBuilder, ClusterError, PodState,
+};
 pub use connect_error::ConnectError;
 pub use error::{Error, FieldViolation, Precondition, Resource};
 pub use impairment::Impairment;
 pub use interface::Interface;
 pub use ipam::{Ipam, Subnet};
+/// The crate of [`Cluster::new`]'s client, in the version that fits.
+#[cfg(feature = "kube")]
+pub use kube;
 pub use link::Link;
 pub use network_status::{NETWORK_STATUS, network_status};
 /// The messages of package `podwire.v1`: what the calls return.

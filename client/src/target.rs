@@ -1,6 +1,6 @@
 //! Where an agent listens.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use http::uri::Authority;
 
@@ -65,6 +65,13 @@ impl Default for Target {
     /// [`DEFAULT_TARGET`].
     fn default() -> Self {
         Self(Place::Unix(DEFAULT_TARGET.trim_start_matches("unix://").into()))
+    }
+}
+
+impl From<SocketAddr> for Target {
+    /// TCP at this address and port.
+    fn from(address: SocketAddr) -> Self {
+        Self(Place::Tcp { host: address.ip().to_string(), port: address.port() })
     }
 }
 
@@ -153,6 +160,15 @@ mod tests {
     #[test]
     fn plain_http_is_tcp() {
         assert_eq!(Target::try_from("http://10.0.0.1:7411/"), "tcp://10.0.0.1:7411".parse());
+    }
+
+    #[test]
+    fn an_address_is_tcp() {
+        for address in ["10.0.0.1:7411", "[fd00::1]:7411"] {
+            let target = Target::from(address.parse::<SocketAddr>().unwrap());
+            assert_eq!(target.to_string(), format!("tcp://{address}"));
+            assert_eq!(target.to_string().parse(), Ok(target));
+        }
     }
 
     #[test]
