@@ -39,7 +39,10 @@ pub(super) async fn pods_on(api: &kube::Client, settings: &Settings, node: &str)
     let question = Question { verb: "list", namespace: &settings.namespace, timeout: settings.api_timeout };
     let matching = ListParams::default().labels(&settings.selector).fields(&format!("spec.nodeName={node}"));
     let found: Option<PodList> = question.ask(api, pods(&settings.namespace).list(&matching)).await?;
-    Ok(found.unwrap_or_default().into_pods())
+    // A list of nothing is empty, not missing.
+    let found =
+        found.ok_or_else(|| question.failed("not found (HTTP status 404): is it Kubernetes' API?".to_owned()))?;
+    Ok(found.into_pods())
 }
 
 fn pods(namespace: &str) -> request::Request {

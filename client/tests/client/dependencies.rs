@@ -4,16 +4,37 @@ use std::process::Command;
 
 #[test]
 fn the_client_stays_thin() {
+    let tree = tree(&["-p", "podwire-client", "-e", "normal"]);
+    let names: Vec<_> = names(&tree).collect();
+    assert!(names.contains(&"podwire-proto"), "{tree}");
+    for heavy in ["rtnetlink", "nix", "netns-rs", "podwire-agent", "netlink-sys", "clap", "kube", "k8s-openapi"] {
+        assert!(!names.contains(&heavy), "{heavy} is in\n{tree}");
+    }
+}
+
+#[test]
+fn only_the_feature_brings_the_kubernetes_api() {
+    let workspace = tree(&["--workspace", "-e", "normal,build,dev"]);
+    for heavy in ["kube", "kube-client", "k8s-openapi"] {
+        assert!(!names(&workspace).any(|name| name == heavy), "{heavy} is in\n{workspace}");
+    }
+    let with = tree(&["-p", "podwire-client", "--features", "kube", "-e", "normal"]);
+    for wanted in ["kube", "k8s-openapi", "ring"] {
+        assert!(names(&with).any(|name| name == wanted), "{wanted} is not in\n{with}");
+    }
+}
+
+fn names(tree: &str) -> impl Iterator<Item = &str> {
+    tree.lines().filter_map(|line| line.split(' ').next())
+}
+
+fn tree(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "-p", "podwire-client", "-e", "normal", "--prefix", "none"])
+        .args(["tree", "--offline", "--prefix", "none"])
+        .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let tree = String::from_utf8(output.stdout).unwrap();
-    let names: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(names.contains(&"podwire-proto"), "{tree}");
-    for heavy in ["rtnetlink", "nix", "netns-rs", "podwire-agent", "netlink-sys", "clap"] {
-        assert!(!names.contains(&heavy), "{heavy} is in\n{tree}");
-    }
+    String::from_utf8(output.stdout).unwrap()
 }
