@@ -94,8 +94,8 @@ pub enum ClusterError {
     },
     /// The agent is ready and cannot be reached.
     #[error(
-        "the agent of node {node}, pod {agent}, is ready but does not answer: {seen}\n\
-         hint: agents listen on a unix socket only, unless PODWIRE_LISTEN names this address, too"
+        "the agent of node {node}, pod {agent}, is ready but not reached (it listens on a unix socket only, unless its \
+         PODWIRE_LISTEN names the address, too): {seen}"
     )]
     Unreachable {
         /// Namespace and name of the agent's pod.
