@@ -75,7 +75,12 @@ fn the_pod_is_one_of_the_nodes_own_parts_and_has_no_rights_in_the_cluster() {
 fn settings() -> BTreeSet<String> {
     let folder = manifest::folder();
     let overlays = ["containerd", "k3s", "crio"].map(|name| format!("kustomize/overlays/{name}/runtime.yaml"));
-    let others = ["kustomize/base/daemonset.yaml", "helm/podwire/templates/daemonset.yaml"].map(str::to_owned);
+    let others = [
+        "kustomize/base/daemonset.yaml",
+        "kustomize/components/tcp/listen.yaml",
+        "helm/podwire/templates/daemonset.yaml",
+    ];
+    let others = others.map(str::to_owned);
     let text = |path: &String| fs::read_to_string(folder.join(path)).unwrap();
     let texts: Vec<String> = overlays.iter().chain(&others).map(text).collect();
     let names =
