@@ -18,7 +18,7 @@ use podwire_tests::{
 use crate::with_containerd;
 
 /// Where the manifest has the agent's socket on the node.
-const SOCKET: &str = "unix:///run/podwire/agent.sock";
+pub(crate) const SOCKET: &str = "unix:///run/podwire/agent.sock";
 
 const PANEL: &str = "podwire.lessons.12";
 
@@ -34,7 +34,7 @@ fn manifest() -> Option<Container> {
     Some(container)
 }
 
-fn with_image(version: Version, test: impl AsyncFnOnce(&Lab, &mut Containerd, &Container)) {
+pub(crate) fn with_image(version: Version, test: impl AsyncFnOnce(&Lab, &mut Containerd, &Container)) {
     let Some(container) = manifest() else { return };
     with_containerd(version, async |lab, containerd| {
         containerd.import_agent(&container.image).unwrap();

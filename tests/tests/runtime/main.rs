@@ -8,6 +8,7 @@ mod announced;
 mod as_pod;
 mod bad;
 mod cni;
+mod cni_as_pod;
 mod delays;
 mod fake;
 mod frr;
