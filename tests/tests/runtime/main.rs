@@ -11,6 +11,7 @@ mod cni;
 mod cni_as_pod;
 mod delays;
 mod fake;
+mod found;
 mod frr;
 mod lifecycle;
 mod races;
