@@ -3,6 +3,7 @@
 mod attachments;
 mod away;
 mod chain;
+mod input;
 mod waiting;
 
 use podwire_proto::v1::Topology;
