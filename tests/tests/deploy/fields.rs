@@ -112,6 +112,9 @@ fn every_other_command_in_the_manifests_is_one_of_our_programs() {
     private(async |lab| {
         let installer = manifest::file("kustomize/components/cni/installer.yaml").unwrap();
         let mut commands = vec![Container::read(&installer, "cni-installer", "node-1").unwrap().command];
+        let removal = &manifest::file("kustomize/components/cni-removal/uninstall.yaml").unwrap()[0];
+        let removal = removal["spec"]["template"]["spec"]["containers"][0]["command"].as_array().unwrap();
+        commands.push(removal.iter().map(|word| word.as_str().unwrap().to_owned()).collect());
         for pod in manifest::file("lesson/pods.yaml").unwrap() {
             let command = pod["spec"]["initContainers"][0]["command"].as_array().unwrap().clone();
             commands.push(command.iter().map(|word| word.as_str().unwrap().to_owned()).collect());

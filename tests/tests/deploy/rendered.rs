@@ -19,11 +19,12 @@ pub(crate) const OVERLAYS: [(&str, &[&str], &str); 6] = [
     ("crio-cni", &["runtime=crio", "cni.enabled=true"], "/run/crio/crio.sock"),
 ];
 
-/// Component and values of the chart.
-const COMPONENTS: [(&str, &[&str]); 3] = [
-    ("cni", &["cni.enabled=true"]),
-    ("scheduler", &["scheduler.enabled=true"]),
-    ("tcp", &["insecurePlaintextTcp.port=7411"]),
+/// Component, the overlay that it is for, and values of the chart.
+const COMPONENTS: [(&str, &str, &[&str]); 4] = [
+    ("cni", "containerd", &["cni.enabled=true"]),
+    ("cni-removal", "crio-cni", &["runtime=crio", "cni.enabled=true", "cni.remove=true"]),
+    ("scheduler", "containerd", &["scheduler.enabled=true"]),
+    ("tcp", "containerd", &["insecurePlaintextTcp.port=7411"]),
 ];
 
 /// What kustomize makes of an overlay.
@@ -35,10 +36,10 @@ pub(crate) fn overlay(name: &str) -> Option<Vec<Value>> {
     rendered
 }
 
-/// The overlay for containerd with one component more.
-fn with_component(name: &str) -> Option<Vec<Value>> {
+/// An overlay with one component more.
+fn with_component(overlay: &str, name: &str) -> Option<Vec<Value>> {
     let component = format!("kustomize/components/{name}");
-    let rendered = manifest::kustomize_with("kustomize/overlays/containerd", &[&component]).unwrap();
+    let rendered = manifest::kustomize_with(&format!("kustomize/overlays/{overlay}"), &[&component]).unwrap();
     if rendered.is_none() {
         skip("neither kustomize nor kubectl is on the PATH");
     }
@@ -146,15 +147,15 @@ fn the_chart_renders_what_kustomize_does() {
 
 #[test]
 fn the_chart_has_a_value_for_each_component() {
-    for (component, values) in COMPONENTS {
-        let Some(expected) = with_component(component) else { return };
-        assert_ne!(normal(&expected), normal(&overlay("containerd").unwrap()), "{component} is a component");
+    for (component, base, values) in COMPONENTS {
+        let Some(expected) = with_component(base, component) else { return };
+        assert_ne!(normal(&expected), normal(&overlay(base).unwrap()), "{component} changes something");
         assert_the_chart_renders(&expected, component, values);
     }
     let folder = fs::read_dir(manifest::folder().join("kustomize/components")).unwrap();
     let mut there: Vec<String> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     there.sort_unstable();
-    assert_eq!(there, COMPONENTS.map(|(component, _)| component), "each is compared here");
+    assert_eq!(there, COMPONENTS.map(|(component, ..)| component), "each is compared here");
 }
 
 #[test]
@@ -168,9 +169,9 @@ fn a_port_is_opened_beside_the_socket_where_that_is_asked_for_and_nowhere_else()
         let sockets = format!("unix:///run/podwire/agent.sock,tcp://[{HOST_IP}]:{port}");
         vec![("PODWIRE_LISTEN".to_owned(), sockets), ("PODWIRE_INSECURE_PLAINTEXT_TCP".to_owned(), "true".to_owned())]
     };
-    let Some(rendered) = with_component("tcp") else { return };
+    let Some(rendered) = with_component("containerd", "tcp") else { return };
     assert_eq!(listens(&rendered), open(7411));
-    assert_eq!(listens(&with_component("scheduler").unwrap()), []);
+    assert_eq!(listens(&with_component("containerd", "scheduler").unwrap()), []);
     let Some(rendered) = chart(&["insecurePlaintextTcp.port=7000"]) else { return };
     assert_eq!(listens(&rendered), open(7000));
     assert_eq!(listens(&chart(&[]).unwrap()), []);
@@ -206,6 +207,19 @@ fn the_settings_of_the_chart_reach_the_agent() {
 }
 
 #[test]
+fn the_settings_of_the_chart_reach_the_plugin() {
+    let values = ["cni.enabled=true", "cni.agentAway=closed", "cni.timeout=5s", "cni.binDir=/b", "cni.confDir=/c"];
+    let Some(documents) = chart(&values) else { return };
+    let installer = Container::read(&documents, "cni-installer", "n").unwrap();
+    for word in ["install", "--agent-away=closed", "--timeout=5s"] {
+        assert!(installer.command.iter().any(|each| each == word), "{word}: {:?}", installer.command);
+    }
+    for directory in ["/b", "/c"] {
+        assert!(installer.mounts.iter().any(|mount| mount.host == Path::new(directory)), "{:?}", installer.mounts);
+    }
+}
+
+#[test]
 fn the_chart_refuses_values_that_it_does_not_know() {
     for wrong in [
         "runtime=docker",
@@ -220,6 +234,8 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         "logFormat=xml",
         "image.pullpolicy=Always",
         "cni.enabled=yes",
+        "cni.agentAway=perhaps",
+        "cni.timeout=20",
         "scheduler.enabled=1",
         "insecurePlaintextTcp.port=65536",
         "insecurePlaintextTcp.enabled=true",

@@ -58,6 +58,13 @@ impl Node {
     }
 }
 
+/// Asks it to end, and waits until it has.
+async fn terminated(process: &mut Child) {
+    kill(Pid::from_raw(i32::try_from(process.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let status = eventually("it ends", async || process.try_wait().unwrap().ok_or("it runs")).await;
+    assert!(status.success(), "{status}");
+}
+
 /// Whether podwire's entry is the last one.
 fn is_chained(list: &Path) -> Result<(), String> {
     let text = fs::read_to_string(list).map_err(|error| error.to_string())?;
@@ -94,15 +101,31 @@ fn the_entry_comes_back_whenever_the_list_is_written_anew() {
         fs::remove_file(node.list()).unwrap();
         fs::write(node.conf.join("20-other.conflist"), LIST).unwrap();
         eventually("another list is taken", async || is_chained(&node.conf.join("20-other.conflist"))).await;
-        kill(Pid::from_raw(i32::try_from(installer.id()).unwrap()), Signal::SIGTERM).unwrap();
-        let status = eventually("it ends", async || installer.try_wait().unwrap().ok_or("it runs")).await;
-        assert!(status.success(), "{status}");
+        terminated(&mut installer).await;
         is_chained(&node.conf.join("20-other.conflist")).expect("it stays");
         let output = node.run("uninstall");
         assert!(output.status.success(), "{}", said(&output));
         assert_eq!(fs::read_to_string(node.conf.join("20-other.conflist")).unwrap(), LIST);
         assert_eq!(fs::read_dir(&node.bin).unwrap().count(), 0);
         assert_eq!(fs::read_dir(&node.conf).unwrap().count(), 1, "nothing is left behind");
+    });
+}
+
+#[test]
+fn what_uninstalls_and_stays_is_done_before_it_ends() {
+    private(async |lab| {
+        let node = Node::new(lab);
+        fs::create_dir_all(&node.conf).unwrap();
+        fs::write(node.list(), LIST).unwrap();
+        assert!(node.run("install").status.success());
+        let mut staying = node.command("uninstall", &["--stay"]).spawn().unwrap();
+        eventually("both are gone", async || {
+            let list = fs::read_to_string(node.list()).unwrap();
+            holds(list == LIST && !node.bin.join("podwire-cni").exists(), list)
+        })
+        .await;
+        assert!(staying.try_wait().unwrap().is_none(), "it stays");
+        terminated(&mut staying).await;
     });
 }
 

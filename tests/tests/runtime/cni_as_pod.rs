@@ -19,14 +19,17 @@ use crate::{
     cni::{PLUGIN, chained, first_sight, list, was_there_first},
 };
 
-/// The agent and the installer, with a TCP port of the agent's. The installer gets the directories of this containerd.
-fn containers() -> Option<[Container; 2]> {
-    let rendered = manifest::kustomize_with("kustomize/overlays/containerd-cni", &["kustomize/components/tcp"]);
-    let Some(documents) = rendered.unwrap() else {
+/// The agent with a TCP port, the installer, and what takes the plugin away again.
+fn containers() -> Option<[Container; 3]> {
+    let with = |component: &str| {
+        manifest::kustomize_with("kustomize/overlays/containerd-cni", &[&format!("kustomize/components/{component}")])
+    };
+    let (Some(open), Some(removal)) = (with("tcp").unwrap(), with("cni-removal").unwrap()) else {
         skip("neither kustomize nor kubectl is on the PATH");
         return None;
     };
-    Some(["agent", "cni-installer"].map(|name| Container::read(&documents, name, "node-1").unwrap()))
+    let read = |documents, name| Container::read(documents, name, "node-1").unwrap();
+    Some([read(&open, "agent"), read(&open, "cni-installer"), read(&removal, "cni-installer")])
 }
 
 /// The directories of a node that a manifest has, replaced by those of a containerd.
@@ -56,7 +59,7 @@ async fn ready(client: &Client) {
 }
 
 fn from_the_daemonset(version: Version) {
-    let Some([agent, installer]) = containers() else { return };
+    let Some([agent, installer, removal]) = containers() else { return };
     with_image(version, async |_, containerd, image| {
         assert_eq!(agent.image, image.image);
         let cluster = list(containerd);
@@ -111,6 +114,13 @@ fn from_the_daemonset(version: Version) {
         assert_eq!(installing.stop(agent.grace).await.unwrap().0, 0, "{}", installing.log());
         assert!(list(containerd).contains(PLUGIN) && bin.join(PLUGIN).exists());
         chained(containerd, true).await;
+        let removing = containerd.launch(&mut pod, &at(removal.clone(), containerd), None).await.unwrap();
+        chained(containerd, false).await;
+        eventually("nothing of it is left", async || {
+            holds(list(containerd) == cluster && !bin.join(PLUGIN).exists(), removing.log())
+        })
+        .await;
+        assert_eq!(removing.stop(agent.grace).await.unwrap().0, 0, "{}", removing.log());
         for id in [&id, &peer] {
             containerd.remove(id).await.unwrap();
         }
