@@ -236,6 +236,7 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         "cni.enabled=yes",
         "cni.agentAway=perhaps",
         "cni.timeout=20",
+        "cni.timeout=241s",
         "scheduler.enabled=1",
         "insecurePlaintextTcp.port=65536",
         "insecurePlaintextTcp.enabled=true",

@@ -61,6 +61,11 @@ fn lives(version: Version) {
         let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
         assert!(root.split(' ').nth(5).unwrap().starts_with("ro"), "{root}");
 
+        // As the documentation has it: kubectl exec daemonset/podwire-agent -- podwire doctor.
+        let doctor = ["podwire", "doctor"].map(str::to_owned);
+        let (code, said) = first.exec(&doctor, Duration::from_secs(10)).await.unwrap();
+        assert!(code == 0 && said.contains("all is well"), "{code} {said}");
+
         let ids = [containerd.pod("a").await, containerd.pod("b").await];
         let [a, b] = [containerd.netns(&ids[0]).await, containerd.netns(&ids[1]).await];
         let client = Client::connect(SOCKET).await.unwrap();
