@@ -17,7 +17,7 @@ use std::{
 use tokio::{
     sync::{Mutex, Notify, RwLock, watch},
     task::spawn_blocking,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
@@ -46,6 +46,9 @@ use super::{
 
 /// How long retired panels may take when the agent leaves. A bridge takes 32 ms.
 const LAST_REAP: Duration = Duration::from_secs(5);
+
+/// How long a reader waits for the turn of a topology. A heal behind a pod or a runtime that hangs takes longer.
+const READER: Duration = Duration::from_secs(1);
 
 /// The engine. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -108,19 +111,32 @@ impl Engine {
         false
     }
 
-    /// A topology as it is now.
+    /// A topology as it is now. Where somebody works on it for longer than a reader may wait: as it was seen last.
     ///
     /// # Errors
     ///
     /// There is none of this key; the kernel cannot be looked at.
     pub async fn get(&self, key: &TopologyKey) -> Result<TopologyView, ChangeError> {
-        let _turn = self.0.turns.take(key).await;
+        self.get_by(key, Instant::now() + READER).await
+    }
+
+    async fn get_by(&self, key: &TopologyKey, until: Instant) -> Result<TopologyView, ChangeError> {
+        let _turn = match timeout_at(until, self.0.turns.take(key)).await {
+            Ok(turn) => turn,
+            Err(_) => {
+                let seen = self.ledger().get(key).and_then(|entry| entry.published.clone());
+                if let Some(seen) = seen {
+                    return Ok(TopologyView::clone(&seen));
+                }
+                self.0.turns.take(key).await
+            }
+        };
         let intent = self.ledger().intent(key).ok_or_else(|| absent(key))?;
         let converge = self.prepare(key, Some(intent), None).await?;
         self.publish(key, &converge.outcome(), "looked at").ok_or_else(|| absent(key))
     }
 
-    /// All topologies of a namespace or of the node as they are now, by key.
+    /// All topologies of a namespace or of the node as `get` shows them, by key.
     ///
     /// # Errors
     ///
@@ -128,8 +144,9 @@ impl Engine {
     pub async fn list(&self, namespace: Option<&Namespace>) -> Result<Vec<TopologyView>, ChangeError> {
         let keys = self.ledger().keys(namespace);
         let mut views = Vec::with_capacity(keys.len());
+        let until = Instant::now() + READER;
         for key in keys {
-            match self.get(&key).await {
+            match self.get_by(&key, until).await {
                 Ok(view) => views.push(view),
                 // Deleted since the keys were read.
                 Err(ChangeError::NotFound { .. }) => {}

@@ -44,6 +44,7 @@ mod pods;
 mod process;
 mod profiles;
 mod purge;
+mod reads;
 mod recover;
 mod refusals;
 mod repeats;
