@@ -36,6 +36,7 @@ mod limits;
 mod links;
 mod manifests;
 mod matrix;
+mod moved;
 mod network_status;
 
 mod obstacles;

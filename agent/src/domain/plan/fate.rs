@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     desired::{Desired, Nic, Wire},
-    device::{PANEL_PREFIX, mark, panel_name, port_device_name},
+    device::{Mark, PANEL_PREFIX, mark, panel_name, port_device_name},
     intent::NicKey,
     observed::{LinkKind, PodLink, PodState, PodView, PortState},
     spec::InterfaceId,
@@ -172,7 +172,9 @@ pub(super) fn provable<'a>(nic: &Nic, known: &Known<'a>) -> Option<&'a PodLink> 
     let key = &known.desired.key;
     let ours = format!("{}.", panel_name(key));
     let marked = |name: &String| name.starts_with(&ours) || *name == mark(key, &nic.id);
-    let signed = link.mac == Some(nic.mac) || link.altnames.iter().any(marked);
+    let of_another = |name: &String| name.parse::<Mark>().is_ok_and(|mark| mark.key != *key);
+    let signed =
+        (link.mac == Some(nic.mac) && !link.altnames.iter().any(of_another)) || link.altnames.iter().any(marked);
     (signed && matches_wire(link, nic, known)).then_some(link)
 }
 
