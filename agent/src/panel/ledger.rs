@@ -110,6 +110,12 @@ impl Entry {
         self.sandboxes != outcome.sandboxes()
     }
 
+    /// Whether there may still be something of what it was: at an interface that failed.
+    pub(super) fn keeps_former(&self, outcome: &Outcome) -> bool {
+        let mut failed = outcome.failures.iter().flatten().map(|(id, _)| id);
+        self.former.as_ref().is_some_and(|former| failed.any(|id| former.assigned.contains_key(id)))
+    }
+
     /// The NICs that it has or had.
     pub(super) fn known_nics(&self) -> BTreeSet<NicKey> {
         let intents = [Some(&self.intent), self.former.as_ref()].into_iter().flatten();

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod healed;
+mod twice;
 
 use std::{path::PathBuf, sync::Arc};
 

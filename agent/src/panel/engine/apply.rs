@@ -56,6 +56,7 @@ impl Engine {
     async fn apply_in_turn(&self, apply: Apply) -> Result<(TopologyView, ResumeToken), ChangeError> {
         let key = apply.spec.key.clone();
         let _turn = self.0.turns.take(&key).await;
+        self.finish_earlier_change(&key).await;
         let token = self.events().latest();
         let (intent, former) = {
             let mut ledger = self.ledger();

@@ -117,6 +117,7 @@ impl Engine {
             Ok(outcome) => outcome.failures.iter().flatten().map(|(id, words)| format!("{id}: {words}")).next(),
             Err(problem) => Some(chain(problem)),
         };
+        let unfinished = problem.is_some();
         if let Some(problem) = problem {
             tracing::error!(topology = %key, error = %problem, "undoing a failed change failed");
             if let ChangeError::Step { undo, .. } = &mut error {
@@ -128,9 +129,10 @@ impl Engine {
             tracing::error!(topology = %key, error = %chain(&problem), "what was before a failed change is not stored yet");
             tokio::spawn(self.clone().keep_putting_back(key.clone(), Arc::clone(&intent)));
         }
-        if let Ok(outcome) = back {
-            self.publish(key, &outcome, "a change was undone");
-        } else {
+        if let Ok(outcome) = &back {
+            self.publish(key, outcome, "a change was undone");
+        }
+        if unfinished {
             // What is left of the refused change goes later: with the topology that was before, or as nobody's.
             match self.ledger().get_mut(key) {
                 Some(entry) => entry.former = Some(intent),

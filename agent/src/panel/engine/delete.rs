@@ -28,6 +28,7 @@ impl Engine {
     pub async fn delete(&self, key: TopologyKey, fence: Fence) -> Result<(), ChangeError> {
         self.undisturbed(key.clone(), |engine| async move {
             let _turn = engine.0.turns.take(&key).await;
+            engine.finish_earlier_change(&key).await;
             engine.delete_in_turn(&key, fence, "delete").await
         })
         .await

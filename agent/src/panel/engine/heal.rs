@@ -27,6 +27,13 @@ impl Engine {
         }
     }
 
+    /// Heals a topology of which an earlier change may have left something, before the next change forgets what that was.
+    pub(super) async fn finish_earlier_change(&self, key: &TopologyKey) {
+        if self.ledger().get(key).is_some_and(|entry| entry.former.is_some()) {
+            self.heal_in_turn(key, &Cause::Again).await;
+        }
+    }
+
     pub(super) async fn heal_in_turn(&self, key: &TopologyKey, cause: &Cause) {
         let now = boottime();
         let known = {
@@ -70,7 +77,8 @@ impl Engine {
         let by_somebody = matches!(cause, Cause::Heard(_) | Cause::Again) && repairs() && !restarted;
         {
             let (mut ledger, now) = (self.ledger(), boottime());
-            if ledger.forget_former(key)
+            if !ledger.get(key).is_some_and(|entry| entry.keeps_former(outcome))
+                && ledger.forget_former(key)
                 && let Some(entry) = ledger.get(key)
             {
                 self.forget_stored_former(key, &entry.intent);
