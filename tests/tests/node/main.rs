@@ -33,6 +33,7 @@ mod installer;
 mod interfaces;
 mod killed;
 mod latency;
+mod leaks;
 mod leases;
 mod limits;
 mod links;
