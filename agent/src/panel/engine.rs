@@ -121,15 +121,14 @@ impl Engine {
     }
 
     async fn get_by(&self, key: &TopologyKey, until: Instant) -> Result<TopologyView, ChangeError> {
-        let _turn = match timeout_at(until, self.0.turns.take(key)).await {
-            Ok(turn) => turn,
-            Err(_) => {
-                let seen = self.ledger().get(key).and_then(|entry| entry.published.clone());
-                if let Some(seen) = seen {
-                    return Ok(TopologyView::clone(&seen));
-                }
-                self.0.turns.take(key).await
+        let _turn = if let Ok(turn) = timeout_at(until, self.0.turns.take(key)).await {
+            turn
+        } else {
+            let seen = self.ledger().get(key).and_then(|entry| entry.published.clone());
+            if let Some(seen) = seen {
+                return Ok(TopologyView::clone(&seen));
             }
+            self.0.turns.take(key).await
         };
         let intent = self.ledger().intent(key).ok_or_else(|| absent(key))?;
         let converge = self.prepare(key, Some(intent), None).await?;

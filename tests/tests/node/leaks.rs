@@ -87,15 +87,18 @@ async fn refusals(agent: &Agent) -> u64 {
 
 /// What a node goes through in a while. Leaves nothing that was asked for. Returns the calls.
 async fn round(lab: &Lab, agent: &Agent, number: u64) -> u64 {
-    let (one, other) =
-        if number % 2 == 0 { (LinkMode::Stitched, LinkMode::Direct) } else { (LinkMode::Direct, LinkMode::Stitched) };
+    let (one, other) = if number.is_multiple_of(2) {
+        (LinkMode::Stitched, LinkMode::Direct)
+    } else {
+        (LinkMode::Direct, LinkMode::Stitched)
+    };
     let mut events = watch(agent, "").await;
     agent.apply(lesson("one", one, &PODS)).await.unwrap();
     agent.apply(lesson("two", other, &["c"])).await.unwrap();
     let mut film = Film::start(agent, CaptureRequest::link("lessons", "one", "w")).await.unwrap();
     let ends = Film::start(agent, CaptureRequest::interface("lessons", "c", "twol")).await.unwrap();
     let calls = refusals(agent).await;
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         agent.client().await.verify_link("lessons", "one", "w").await.unwrap();
     }
     film.glance().await;
@@ -105,7 +108,7 @@ async fn round(lab: &Lab, agent: &Agent, number: u64) -> u64 {
     let pod = PODS[usize::try_from(number % 3).unwrap()];
     restart(lab, pod);
     ready(agent, "one").await;
-    lab.ip(&format!("-n {} link del onew", if number % 2 == 0 { "a" } else { "b" }));
+    lab.ip(&format!("-n {} link del onew", if number.is_multiple_of(2) { "a" } else { "b" }));
     lab.ip("-n podwire.lessons.two link add stranger type bridge");
     ready(agent, "one").await;
     ready(agent, "two").await;

@@ -114,7 +114,7 @@ fn one(name: &str, pod: &str) -> Apply {
 async fn in_time<T>(what: &str, read: impl Future<Output = T>) -> T {
     let began = Instant::now();
     let answer = tokio::time::timeout(READ, read).await.unwrap_or_else(|_| panic!("{what}: no answer within {READ:?}"));
-    println!("{what}: {:.2?}", began.elapsed());
+    eprintln!("{what}: {:.2?}", began.elapsed());
     answer
 }
 

@@ -113,13 +113,12 @@ fn two_faults_in_an_apply_leave_nothing_or_all_of_it() {
             patient.fault.arm_all(&faults);
             let made = patient.apply(first()).await;
             tally.count(patient.fault.disarm());
-            match made {
-                Ok(_) => comes_to(lab, &all, &when).await,
-                Err(_) => {
-                    is_either(&patient, None, None, &when).await;
-                    // What an undoing left behind is nobody's, and goes by itself.
-                    gone(lab, &empty, &when).await;
-                }
+            if made.is_ok() {
+                comes_to(lab, &all, &when).await;
+            } else {
+                is_either(&patient, None, None, &when).await;
+                // What an undoing left behind is nobody's, and goes by itself.
+                gone(lab, &empty, &when).await;
             }
             whole(lab, &patient, first(), Some(&all), &when).await;
         }
