@@ -7,6 +7,7 @@ pub mod manifest;
 mod mark;
 mod netlink;
 mod output;
+mod picture;
 mod progress;
 mod state;
 mod table;

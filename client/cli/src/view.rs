@@ -59,13 +59,23 @@ pub(crate) fn interfaces(topology: &v1::Topology) -> impl Iterator<Item = &v1::I
 
 /// `bb1/net1`.
 pub(crate) fn name(interface: &v1::Interface) -> String {
-    let owner = match &interface.owner {
+    let name = if interface.name.is_empty() { "?" } else { &interface.name };
+    format!("{}/{name}", owner(interface))
+}
+
+/// Whose interface it is: `bb1`, `netns lab1`.
+pub(crate) fn owner(interface: &v1::Interface) -> String {
+    match &interface.owner {
         Some(v1::interface::Owner::Pod(pod)) => pod.clone(),
         Some(v1::interface::Owner::Netns(netns)) => format!("netns {netns}"),
         None => String::new(),
-    };
-    let name = if interface.name.is_empty() { "?" } else { &interface.name };
-    format!("{owner}/{name}")
+    }
+}
+
+/// What happens to frames of a direction, in words, as the kernel has it where it has. Empty: nothing.
+pub(crate) fn impaired(seen: Option<&v1::DirectionStatus>, asked: Option<&v1::Impairment>) -> String {
+    let it = seen.and_then(|seen| seen.impairment.as_ref()).or(asked);
+    it.map(impairment::describe).unwrap_or_default()
 }
 
 /// The other end of a link.
@@ -134,11 +144,8 @@ impl Wires {
         let status = bridge.status.as_ref();
         let subnets = subnets(bridge.ipam.as_ref());
         self.wire(format!("bridge {}", bridge.name), subnets, bridge.mac.clone(), bridge.mtu, status);
-        let plugged: Vec<_> = topology
-            .attachments
-            .iter()
-            .filter(|attachment| attachment.target == Some(v1::attachment::Target::Bridge(bridge.name.clone())))
-            .collect();
+        let plugged: Vec<_> =
+            topology.attachments.iter().filter(|attachment| bridge_of(attachment) == Some(&bridge.name)).collect();
         let told = self.reasons.len();
         self.ports(&plugged);
         self.own(&format!("bridge {}", bridge.name), status, told);
@@ -188,8 +195,7 @@ impl Wires {
 
     /// Says what happens to frames, as the kernel has it where it has.
     fn impair(&mut self, way: &str, seen: Option<&v1::DirectionStatus>, asked: Option<&v1::Impairment>) {
-        let it = seen.and_then(|seen| seen.impairment.as_ref()).or(asked);
-        let words = it.map(impairment::describe).unwrap_or_default();
+        let words = impaired(seen, asked);
         if !words.is_empty() {
             self.impaired.push(format!("{way}  {words}"));
         }
@@ -234,9 +240,18 @@ impl Wires {
     }
 }
 
-fn parent(attachment: &v1::Attachment) -> Option<&str> {
+/// The device of the node that an attachment is on.
+pub(crate) fn parent(attachment: &v1::Attachment) -> Option<&str> {
     match &attachment.target {
         Some(v1::attachment::Target::Device(device)) => Some(&device.parent),
+        _ => None,
+    }
+}
+
+/// The bridge that an attachment is plugged into.
+pub(crate) fn bridge_of(attachment: &v1::Attachment) -> Option<&str> {
+    match &attachment.target {
+        Some(v1::attachment::Target::Bridge(bridge)) => Some(bridge),
         _ => None,
     }
 }
