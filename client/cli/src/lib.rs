@@ -13,6 +13,7 @@ mod state;
 mod table;
 mod view;
 mod wanted;
+mod words;
 
 pub use arguments::Arguments;
 pub use exit::Exit;

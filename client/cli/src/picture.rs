@@ -12,16 +12,15 @@ mod sign;
 mod svg;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use podwire_proto::v1;
 
+use self::sign::{Cable, Sign};
 pub(crate) use self::{dot::dot, mermaid::mermaid, svg::svg};
-use self::{
-    sign::{Cable, Sign},
-    words::{clean, wrapped},
+use crate::{
+    view,
+    words::{self, clean, wrapped},
 };
-use crate::view;
 
 /// Columns that a line of a label takes at most; longer ones are broken or cut.
 const LINE: usize = 30;

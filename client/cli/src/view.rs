@@ -2,15 +2,23 @@
 
 use podwire_proto::v1;
 
-use crate::{state, table::Table};
+use crate::{
+    state,
+    table::Table,
+    words::{columns, wrapped},
+};
 
 pub(crate) mod impairment;
 #[cfg(test)]
 mod tests;
 
+/// Text is not broken into shorter lines than this.
+const LEAST: usize = 20;
+
 /// A topology: its wires, what is plugged into them, and why something is not READY.
 pub(crate) fn panel(topology: &v1::Topology, width: Option<u16>) -> String {
-    let mut text = heading(topology);
+    let room = width.map_or(usize::MAX, usize::from);
+    let mut text = heading(topology, room);
     let mut wires = Wires::new();
     for bridge in &topology.bridges {
         wires.bridge(bridge, topology);
@@ -33,7 +41,11 @@ pub(crate) fn panel(topology: &v1::Topology, width: Option<u16>) -> String {
             text.push_str("\n\n");
             text.push_str(title);
             for line in lines {
-                text.extend(["\n  ", line]);
+                // What does not fit goes on below, further in.
+                let pieces = wrapped(line, room.saturating_sub(4).max(LEAST));
+                for (index, piece) in pieces.iter().enumerate() {
+                    text.extend([if index == 0 { "\n  " } else { "\n    " }, piece]);
+                }
             }
         }
     }
@@ -103,7 +115,7 @@ pub(crate) fn number(number: u32) -> String {
     if number == 0 { String::new() } else { number.to_string() }
 }
 
-fn heading(topology: &v1::Topology) -> String {
+fn heading(topology: &v1::Topology, room: usize) -> String {
     let mut first = format!("topology {}/{}", topology.namespace, topology.name);
     let mut second = Vec::new();
     if let Some(status) = &topology.status {
@@ -122,7 +134,13 @@ fn heading(topology: &v1::Topology) -> String {
     if topology.generation > 0 {
         second.push(format!("generation {}", topology.generation));
     }
-    if second.is_empty() { first } else { format!("{first}\n{}", second.join("  ")) }
+    let second = second.join("  ");
+    let fits = columns(&first).max(columns(&second)) <= room;
+    let lines: Vec<_> = [first, second].into_iter().filter(|line| !line.is_empty()).collect();
+    if fits {
+        return lines.join("\n");
+    }
+    lines.iter().flat_map(|line| wrapped(line, room.max(LEAST))).collect::<Vec<_>>().join("\n")
 }
 
 /// The table of a panel while it grows.
@@ -136,7 +154,7 @@ struct Wires {
 
 impl Wires {
     fn new() -> Self {
-        let table = Table::new(["WIRE", "ADDRESSES", "MAC", "MTU", "CARRIER", "STATE"]);
+        let table = Table::new(["WIRE", "ADDRESSES", "MAC", "MTU", "CARRIER", "STATE"]).spare(["MAC", "MTU"]);
         Self { table, reasons: Vec::new(), skipped: Vec::new(), impaired: Vec::new(), any: false }
     }
 

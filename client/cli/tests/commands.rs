@@ -140,6 +140,22 @@ fn what_is_not_ready_says_why() {
 }
 
 #[test]
+fn tables_are_as_wide_as_columns_says_and_whole_without_it() {
+    let agent = Agent::start();
+    status(&agent.podwire(&TRIANGLE), 0);
+    let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let whole = stdout(&agent.podwire(&["show"]));
+    assert!(whole.contains("02:5e:00:00:00:01") && widest(&whole) > 60, "{whole}");
+    for (command, columns) in [("show", 50), ("show", 80), ("doctor", 50), ("doctor", 80)] {
+        let text = stdout(&agent.in_columns(columns, &[command]));
+        // What the agent is asked at is said as it was given.
+        let text: String = text.lines().filter(|line| !line.starts_with("the agent at")).collect::<Vec<_>>().join("\n");
+        assert!(text.contains("bb1") || command == "doctor", "{text}");
+        assert!(widest(&text) <= columns, "{columns}: {text}");
+    }
+}
+
+#[test]
 fn graph_draws_to_the_standard_output_or_to_a_file() {
     let agent = Agent::start();
     status(&agent.podwire(&TRIANGLE), 0);

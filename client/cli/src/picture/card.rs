@@ -1,6 +1,7 @@
 //! How large a box is, and where on it cables end.
 
-use super::{Kind, Picture, words::columns};
+use super::{Kind, Picture};
+use crate::words::columns;
 
 /// Width of a column of text, in pixels: monospaced fonts have at most 0.61 of their size, which is 12.
 pub(super) const COLUMN: f64 = 7.4;

@@ -5,8 +5,8 @@ use super::{
     card::{COLUMN, LINE_HEIGHT, PADDING, float},
     layout::{Area, Line, layout},
     sign::{Cable, Sign},
-    words::columns,
 };
+use crate::words::columns;
 
 /// Around everything.
 const MARGIN: f64 = 20.0;

@@ -3,13 +3,13 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns that a text takes in a font whose letters are of one width.
-pub(super) fn columns(text: &str) -> usize {
+pub(crate) fn columns(text: &str) -> usize {
     text.width()
 }
 
 /// The text without characters that a document must not have or that turn the order of the others: each becomes U+FFFD.
 /// XML 1.0, production `Char`; Unicode Standard Annex 9, explicit directional formatting.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
@@ -19,7 +19,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// The text in at most `most` columns; of a longer one both ends are left, for names often differ at the end.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.to_owned();
     }
@@ -45,11 +45,13 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     format!("{head}…{}", end.into_iter().collect::<String>())
 }
 
-/// The text in lines of at most `most` columns, broken at spaces; a word that is too long is cut.
-pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
+/// The text in lines of at most `most` columns, broken at spaces; a word that is too long is broken where the line ends.
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    if !text.is_empty() && columns(text) <= most {
+        return vec![text.to_owned()];
+    }
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let word = cut(word, most);
+    for word in text.split(' ').filter(|word| !word.is_empty()).flat_map(|word| broken(word, most)) {
         match lines.last_mut() {
             Some(line) if columns(line) + 1 + columns(&word) <= most => {
                 line.push(' ');
@@ -59,4 +61,36 @@ pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A word in pieces of at most `most` columns, at least one character each.
+fn broken(word: &str, most: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for c in word.chars() {
+        let width = c.width().unwrap_or(0);
+        if used + width > most && used > 0 {
+            pieces.push(String::new());
+            used = 0;
+        }
+        used += width;
+        pieces.last_mut().into_iter().for_each(|piece| piece.push(c));
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_in_the_middle_or_broken() {
+        assert_eq!(cut("router", 6), "router");
+        assert_eq!(cut("deployment-x2x4z", 10), "deploy…x4z");
+        assert_eq!(cut("漢字漢字", 6), "漢…", "two columns each");
+        assert_eq!(wrapped("no pod `late` is there", 10), ["no pod", "`late` is", "there"]);
+        assert_eq!(wrapped("2001:db8::1/64", 8), ["2001:db8", "::1/64"]);
+        assert_eq!(wrapped("", 8), Vec::<String>::new());
+        assert_eq!(clean("a\u{1b}[31m\u{202e}b"), "a\u{fffd}[31m\u{fffd}b");
+    }
 }
