@@ -87,7 +87,7 @@ mod tests {
     fn what_is_too_long_is_cut_in_the_middle_or_broken() {
         assert_eq!(cut("router", 6), "router");
         assert_eq!(cut("deployment-x2x4z", 10), "deploy…x4z");
-        assert_eq!(cut("漢字漢字", 6), "漢…", "two columns each");
+        assert_eq!(cut("漢字漢字", 6), "漢字…", "two columns each");
         assert_eq!(wrapped("no pod `late` is there", 10), ["no pod", "`late` is", "there"]);
         assert_eq!(wrapped("2001:db8::1/64", 8), ["2001:db8", "::1/64"]);
         assert_eq!(wrapped("", 8), Vec::<String>::new());
