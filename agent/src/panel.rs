@@ -3,6 +3,7 @@
 mod admission;
 mod background;
 mod capture;
+mod carrier;
 mod converge;
 mod engine;
 pub mod error;

@@ -10,6 +10,7 @@ mod capture;
 mod capture_command;
 mod capture_ends;
 mod capture_load;
+mod carrier;
 mod changes;
 mod checksums;
 mod churn;

@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     super::{
+        carrier,
         converge::{Converge, Outcome},
         error::ChangeError,
         events::EventKind,
@@ -221,9 +222,11 @@ impl Engine {
         let entry = ledger.get_mut(key)?;
         let view = record(entry, outcome);
         if always || entry.published.as_ref().is_none_or(|before| !before.shows_the_same(&view)) {
+            let news = entry.published.as_ref().and_then(|before| carrier::news(before, &view, &outcome.ups()));
+            let cause = news.map_or_else(|| cause.to_owned(), |news| format!("{cause}; {news}"));
             let published = Arc::new(view.clone());
             entry.published = Some(Arc::clone(&published));
-            self.0.events.publish(key.clone(), EventKind::Changed(published), cause);
+            self.0.events.publish(key.clone(), EventKind::Changed(published), &cause);
         }
         Some(view)
     }
