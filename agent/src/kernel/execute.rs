@@ -249,11 +249,11 @@ impl<'a> Executor<'a> {
         loop {
             let mut view = (true, String::new());
             if let (Some(panel), Some(port)) = (&mut self.site.panel, port) {
-                view = observe::forwarding(&mut panel.socket, port).map_err(failed(at))?;
+                view = observe::forwarding(&mut panel.socket, port, observe::Part::Port).map_err(failed(at))?;
             }
             if view.0 {
                 let pod = self.site.pods.get_mut(&nic.pod).ok_or_else(|| gone(at, &nic.pod))?;
-                view = observe::forwarding(&mut pod.socket, index).map_err(failed(at))?;
+                view = observe::forwarding(&mut pod.socket, index, observe::Part::Nic).map_err(failed(at))?;
             }
             if view.0 {
                 return Ok(());

@@ -335,8 +335,17 @@ pub(super) fn device(socket: &mut RouteSocket, name: &str) -> Result<Option<(u32
     }
 }
 
+/// What a device is to its wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A port in the panel.
+    Port,
+    /// A NIC in a pod. What the pod makes of it, a port of a bond or of a bridge of its own, is the pod's affair.
+    Nic,
+}
+
 /// Whether a device may pass frames, with what was seen.
-pub(super) fn forwarding(socket: &mut RouteSocket, index: u32) -> Result<(bool, String), KernelError> {
+pub(super) fn forwarding(socket: &mut RouteSocket, index: u32, part: Part) -> Result<(bool, String), KernelError> {
     let RouteNetlinkMessage::NewLink(message) = socket.get(link::get(index))? else {
         return Ok((false, "no answer".to_owned()));
     };
@@ -348,7 +357,11 @@ pub(super) fn forwarding(socket: &mut RouteSocket, index: u32) -> Result<(bool, 
         if device.carrier { "has" } else { "no" },
         if device.operational { "up" } else { "not up" },
     );
-    Ok((forwards(&device), seen))
+    let passes = match part {
+        Part::Port => forwards(&device),
+        Part::Nic => device.up && device.operational,
+    };
+    Ok((passes, seen))
 }
 
 /// Index of a device by name.

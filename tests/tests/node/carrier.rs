@@ -109,3 +109,17 @@ fn a_watch_tells_which_pod_set_its_end_down_or_went() {
         assert!(told.contains("carrier lost: b/net1 (a/net1 is not there)"), "{told}");
     });
 }
+
+#[test]
+fn a_cable_is_plugged_again_whatever_the_pod_made_of_its_interface() {
+    private(async |lab| {
+        let (agent, mut events) = wired(lab).await;
+        // A port of the pod's own bridge, which is down and forwards nothing.
+        lab.ip("-n a link add own type bridge");
+        lab.ip("-n a link set net1 master own");
+        for up in [false, true] {
+            agent.client().await.update_link("lessons", "12", "w1").up(up).await.unwrap();
+            causes(&mut events, [up, up, true]).await;
+        }
+    });
+}

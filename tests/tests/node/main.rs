@@ -57,6 +57,7 @@ mod rivals;
 mod rooms;
 mod scale;
 mod stored;
+mod transparency;
 mod triangle;
 mod troubles;
 mod unreadable;
