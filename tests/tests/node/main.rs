@@ -9,6 +9,7 @@ mod bridges;
 mod capture;
 mod capture_command;
 mod capture_ends;
+mod capture_impaired;
 mod capture_load;
 mod carrier;
 mod changes;
