@@ -4,6 +4,8 @@
 //! level to the next. A level that is too long is folded into several ranks; what has to pass a rank gets a place of its
 //! own there, a vertex without a node, one for each wire.
 
+use std::collections::BTreeMap;
+
 use super::{
     Picture,
     card::{Sizes, Way, least_length},
@@ -44,21 +46,30 @@ pub(super) struct Layered {
     pub(super) ranks: Vec<Vec<usize>>,
 }
 
-/// Nodes that hang together, each component by ascending number.
-pub(super) fn components(picture: &Picture) -> Vec<Vec<usize>> {
-    let mut found: Vec<Vec<usize>> = Vec::new();
-    let neighbours = neighbours(picture);
-    let mut seen = vec![false; picture.nodes.len()];
+/// Nodes that hang together, and their cables.
+#[derive(Debug)]
+pub(super) struct Component {
+    pub(super) nodes: Vec<usize>,
+    pub(super) plugs: Vec<usize>,
+}
+
+/// All components by their first node.
+pub(super) fn components(picture: &Picture, neighbours: &[Vec<usize>]) -> Vec<Component> {
+    let mut found: Vec<Component> = Vec::new();
+    let mut component_of = vec![usize::MAX; picture.nodes.len()];
     for start in 0..picture.nodes.len() {
-        if seen[start] {
+        if component_of[start] != usize::MAX {
             continue;
         }
-        let mut component: Vec<_> = levels(&neighbours, start).into_iter().flatten().collect();
-        for node in &component {
-            seen[*node] = true;
+        let mut nodes: Vec<_> = levels(neighbours, start).into_iter().flatten().collect();
+        for node in &nodes {
+            component_of[*node] = found.len();
         }
-        component.sort_unstable();
-        found.push(component);
+        nodes.sort_unstable();
+        found.push(Component { nodes, plugs: Vec::new() });
+    }
+    for (index, plug) in picture.cables.iter().enumerate() {
+        found[component_of[plug.pod]].plugs.push(index);
     }
     found
 }
@@ -95,29 +106,36 @@ pub(super) fn levels(neighbours: &[Vec<usize>], root: usize) -> Vec<Vec<usize>> 
 }
 
 impl Layered {
-    /// Stands the levels in ranks of about `longest` pixels at most.
-    pub(super) fn new(picture: &Picture, sizes: &Sizes, levels: &[Vec<usize>], way: Way, longest: f64) -> Self {
-        let mut level_of = vec![usize::MAX; picture.nodes.len()];
-        for (level, nodes) in levels.iter().enumerate() {
-            for node in nodes {
-                level_of[*node] = level;
-            }
-        }
-        let (mut before, mut after) = (vec![Vec::new(); level_of.len()], vec![Vec::new(); level_of.len()]);
-        let plugs: Vec<_> =
-            (0..picture.cables.len()).filter(|plug| level_of[picture.cables[*plug].pod] != usize::MAX).collect();
-        for plug in &plugs {
+    /// Stands the levels in ranks of about `longest` pixels at most. `plugs`: the cables of the component.
+    pub(super) fn new(
+        picture: &Picture,
+        sizes: &Sizes,
+        plugs: &[usize],
+        levels: &[Vec<usize>],
+        way: Way,
+        longest: f64,
+    ) -> Self {
+        let level_of: BTreeMap<usize, usize> =
+            levels.iter().enumerate().flat_map(|(level, nodes)| nodes.iter().map(move |node| (*node, level))).collect();
+        let mut sides: BTreeMap<usize, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut cables_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for plug in plugs {
             let (pod, wire) = (picture.cables[*plug].pod, picture.cables[*plug].wire);
-            let (upper, lower) = if level_of[pod] < level_of[wire] { (pod, wire) } else { (wire, pod) };
-            after[upper].push(*plug);
-            before[lower].push(*plug);
+            let (upper, lower) = if level_of[&pod] < level_of[&wire] { (pod, wire) } else { (wire, pod) };
+            sides.entry(upper).or_default().1.push(*plug);
+            sides.entry(lower).or_default().0.push(*plug);
+            cables_of.entry(wire).or_default().push(*plug);
         }
+        let nowhere = (Vec::new(), Vec::new());
         let mut layered = Self { vertices: Vec::new(), segments: Vec::new(), ranks: Vec::new() };
-        let mut vertex_of = vec![usize::MAX; level_of.len()];
+        let mut vertex_of: BTreeMap<usize, usize> = BTreeMap::new();
         for nodes in levels {
             let measured: Vec<_> = nodes
                 .iter()
-                .map(|node| (*node, sizes.node(picture, *node, &before[*node], &after[*node], way)))
+                .map(|node| {
+                    let (before, after) = sides.get(node).unwrap_or(&nowhere);
+                    (*node, sizes.node(picture, *node, before, after, way))
+                })
                 .collect();
             let whole: f64 = measured.iter().map(|(_, (across, _))| across + BETWEEN).sum();
             let row = whole / (whole / longest).ceil().max(1.0);
@@ -129,19 +147,16 @@ impl Layered {
                     used = 0.0;
                 }
                 used += across + BETWEEN;
-                vertex_of[node] = layered.vertex(Some(node), layered.ranks.len() - 1, (across, along));
+                let vertex = layered.vertex(Some(node), layered.ranks.len() - 1, (across, along));
+                vertex_of.insert(node, vertex);
             }
         }
-        for wire in levels.iter().flatten().filter(|node| plugs.iter().any(|plug| picture.cables[*plug].wire == **node))
-        {
-            let ends: Vec<_> = plugs
-                .iter()
-                .filter(|plug| picture.cables[**plug].wire == *wire)
-                .map(|plug| (*plug, vertex_of[picture.cables[*plug].pod]))
-                .collect();
-            let vertex = vertex_of[*wire];
+        for (wire, cables) in &cables_of {
+            let ends: Vec<_> = cables.iter().map(|plug| (*plug, vertex_of[&picture.cables[*plug].pod])).collect();
+            let (vertex, first) = (vertex_of[wire], layered.segments.len());
             layered.wire(vertex, &ends);
-            let count = |end: fn(&Segment) -> usize| layered.segments.iter().filter(|it| end(it) == vertex).count();
+            let own = &layered.segments[first..];
+            let count = |end: fn(&Segment) -> usize| own.iter().filter(|it| end(it) == vertex).count();
             let ends = count(|segment| segment.upper).max(count(|segment| segment.lower));
             layered.vertices[vertex].across = layered.vertices[vertex].across.max(least_length(ends));
         }

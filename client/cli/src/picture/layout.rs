@@ -3,7 +3,7 @@
 use super::{
     Kind, Picture,
     card::{Size, Sizes, Way, float},
-    layers::{Layered, Segment, components, levels, neighbours},
+    layers::{Component, Layered, components, levels, neighbours},
     order::order,
     place::{Places, place},
 };
@@ -65,13 +65,14 @@ pub(super) struct Layout {
 /// Lays a picture out. The same picture always comes out the same.
 pub(super) fn layout(picture: &Picture) -> Layout {
     let sizes = Sizes::of(picture);
+    let neighbours = neighbours(picture);
+    let parts = components(picture, &neighbours);
     let mut best: Option<(f64, Layout)> = None;
     for way in [Way::Right, Way::Down] {
         for longest in LONGEST {
-            let parts = components(picture);
-            let parts = parts.iter().map(|nodes| component(picture, &sizes, nodes, way, longest));
-            let (costs, parts): (Vec<_>, Vec<_>) = parts.unzip();
-            let whole = packed(parts, longest.max(900.0), way);
+            let laid = parts.iter().map(|part| component(picture, &sizes, &neighbours, part, way, longest));
+            let (costs, laid): (Vec<_>, Vec<_>) = laid.unzip();
+            let whole = packed(laid, longest.max(900.0), way);
             let cost = costs.iter().sum::<f64>() + shape(whole.size);
             if best.as_ref().is_none_or(|(least, _)| cost + 0.5 < *least) {
                 best = Some((cost, whole));
@@ -102,18 +103,24 @@ fn crooked(layout: &Layout) -> f64 {
 }
 
 /// A component in its best layout, with the cost of its cables.
-fn component(picture: &Picture, sizes: &Sizes, nodes: &[usize], way: Way, longest: f64) -> (f64, Layout) {
-    let neighbours = neighbours(picture);
-    let cables: usize = nodes.iter().map(|node| neighbours[*node].len()).sum::<usize>() / 2;
+fn component(
+    picture: &Picture,
+    sizes: &Sizes,
+    neighbours: &[Vec<usize>],
+    part: &Component,
+    way: Way,
+    longest: f64,
+) -> (f64, Layout) {
+    let (nodes, cables) = (&part.nodes, part.plugs.len());
     // From those with many cables first, then as they were named.
-    let mut roots = nodes.to_vec();
+    let mut roots = nodes.clone();
     roots.sort_by_key(|node| std::cmp::Reverse(neighbours[*node].len()));
     roots.truncate(ROOTS.iter().find(|(most, _)| cables <= *most).map_or(1, |(_, roots)| *roots));
     // And from the first one named, with which a chain begins.
     roots.extend(nodes.first());
     let mut best: Option<(f64, f64, Layout)> = None;
     for root in roots {
-        let mut layered = Layered::new(picture, sizes, &levels(&neighbours, root), way, longest);
+        let mut layered = Layered::new(picture, sizes, &part.plugs, &levels(neighbours, root), way, longest);
         let crossings = CROSSING * float(order(&mut layered));
         let places = place(picture, sizes, &layered, way);
         let drawn = drawn(picture, sizes, &layered, &places, way);
@@ -163,10 +170,11 @@ fn drawn(picture: &Picture, sizes: &Sizes, layered: &Layered, places: &Places, w
         let it = &layered.vertices[vertex];
         begins[it.rank] + (thick[it.rank] - it.along) / 2.0
     };
+    let reach = labels(picture, sizes, layered, way);
     for (index, vertex) in layered.vertices.iter().enumerate() {
         let Some(node) = vertex.node else { continue };
         let middle = places.middles[index] - first;
-        let (before, after) = labels(picture, sizes, layered, index, way);
+        let (before, after) = reach[index];
         let head = (vertex.across, vertex.along - before - after);
         layout.nodes.push(Placed {
             node,
@@ -196,16 +204,21 @@ fn drawn(picture: &Picture, sizes: &Sizes, layered: &Layered, places: &Places, w
     layout
 }
 
-/// How far the labels of a pod reach into it, from its beginning and from its end.
-fn labels(picture: &Picture, sizes: &Sizes, layered: &Layered, vertex: usize, way: Way) -> (f64, f64) {
-    if layered.vertices[vertex].node.is_none_or(|node| picture.nodes[node].kind != Kind::Pod) {
-        return (0.0, 0.0);
+/// How far the labels of interfaces reach into each vertex, from its beginning and from its end.
+fn labels(picture: &Picture, sizes: &Sizes, layered: &Layered, way: Way) -> Vec<(f64, f64)> {
+    let mut reach = vec![(0.0_f64, 0.0_f64); layered.vertices.len()];
+    let is_pod =
+        |vertex: usize| layered.vertices[vertex].node.is_some_and(|node| picture.nodes[node].kind == Kind::Pod);
+    for segment in &layered.segments {
+        let Some(plug) = segment.plug else { continue };
+        let along = way.turned(sizes.tabs[plug]).1;
+        if is_pod(segment.lower) {
+            reach[segment.lower].0 = reach[segment.lower].0.max(along);
+        } else if is_pod(segment.upper) {
+            reach[segment.upper].1 = reach[segment.upper].1.max(along);
+        }
     }
-    let reach = |end: fn(&Segment) -> usize| {
-        let plugs = layered.segments.iter().filter(|segment| end(segment) == vertex).filter_map(|segment| segment.plug);
-        plugs.map(|plug| way.turned(sizes.tabs[plug]).1).fold(0.0, f64::max)
-    };
-    (reach(|segment| segment.lower), reach(|segment| segment.upper))
+    reach
 }
 
 /// Components beside each other, in rows that are about as wide as a page.

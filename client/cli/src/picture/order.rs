@@ -8,6 +8,12 @@ const SWEEPS: usize = 8;
 /// Orders each rank; returns how many crossings are left.
 pub(super) fn order(layered: &mut Layered) -> usize {
     let mut best = (crossings(layered), layered.ranks.clone());
+    let mut wired = (vec![Vec::new(); layered.vertices.len()], vec![Vec::new(); layered.vertices.len()]);
+    for segment in &layered.segments {
+        wired.0[segment.lower].push(segment.upper);
+        wired.1[segment.upper].push(segment.lower);
+    }
+    let mut positions = positions(layered);
     for sweep in 0..SWEEPS {
         if best.0 == 0 {
             break;
@@ -15,7 +21,8 @@ pub(super) fn order(layered: &mut Layered) -> usize {
         let count = layered.ranks.len();
         for step in 1..count {
             let rank = if sweep % 2 == 0 { step } else { count - 1 - step };
-            barycenter(layered, rank, sweep % 2 == 0);
+            let others = if sweep % 2 == 0 { &wired.0 } else { &wired.1 };
+            barycenter(&mut layered.ranks[rank], others, &mut positions);
         }
         let now = crossings(layered);
         if now < best.0 {
@@ -35,20 +42,18 @@ pub(super) fn positions(layered: &Layered) -> Vec<usize> {
     positions
 }
 
-/// Sorts a rank by the mean place of what its members are wired to in the rank before it (or after it).
-fn barycenter(layered: &mut Layered, rank: usize, by_upper: bool) {
-    let positions = positions(layered);
-    let mut sums = vec![(0.0, 0_usize); layered.vertices.len()];
-    for segment in &layered.segments {
-        let (own, other) = if by_upper { (segment.lower, segment.upper) } else { (segment.upper, segment.lower) };
-        sums[own].0 += float(positions[other]);
-        sums[own].1 += 1;
-    }
-    let key = |vertex: usize| {
-        let (sum, count) = sums[vertex];
-        if count == 0 { float(positions[vertex]) } else { sum / float(count) }
+/// Sorts a rank by the mean place of what each member is wired to in the rank before it (or after it).
+fn barycenter(rank: &mut [usize], others: &[Vec<usize>], positions: &mut [usize]) {
+    let key = |vertex: usize| match others[vertex].as_slice() {
+        [] => float(positions[vertex]),
+        others => others.iter().map(|other| float(positions[*other])).sum::<f64>() / float(others.len()),
     };
-    layered.ranks[rank].sort_by(|a, b| key(*a).total_cmp(&key(*b)));
+    let mut keyed: Vec<_> = rank.iter().map(|vertex| (key(*vertex), *vertex)).collect();
+    keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+    for (at, (place, (_, vertex))) in rank.iter_mut().zip(keyed).enumerate() {
+        *place = vertex;
+        positions[vertex] = at;
+    }
 }
 
 /// Pairs of segments that cross.

@@ -29,29 +29,28 @@ pub(super) fn place(picture: &Picture, sizes: &Sizes, layered: &Layered, way: Wa
         let wishes: Vec<_> = rank.iter().map(|_| (0.0, 1.0)).collect();
         settle(layered, rank, &wishes, &mut middles);
     }
+    // For each vertex, what it is wired to: above or below, the other one, and how far the ends are from straight.
+    let mut wired = vec![Vec::new(); layered.vertices.len()];
+    for (segment, (upper, lower)) in layered.segments.iter().zip(&ports) {
+        wired[segment.lower].push((true, segment.upper, upper - lower));
+        wired[segment.upper].push((false, segment.lower, lower - upper));
+    }
     let count = layered.ranks.len();
     for sweep in 0..SWEEPS {
+        // At last both sides count; before that only the one that the sweep comes from.
+        let (last, down) = (sweep + 2 >= SWEEPS, sweep % 2 == 0);
         for step in 0..count {
-            let rank = if sweep % 2 == 0 { step } else { count - 1 - step };
-            let mut wishes = vec![(0.0, 0.0); layered.vertices.len()];
-            for (segment, (upper, lower)) in layered.segments.iter().zip(&ports) {
-                // At last both sides count; before that only the one that the sweep comes from.
-                let (last, down) = (sweep + 2 >= SWEEPS, sweep % 2 == 0);
-                if down || last {
-                    let wish = &mut wishes[segment.lower];
-                    *wish = (wish.0 + middles[segment.upper] + upper - lower, wish.1 + 1.0);
+            let rank = &layered.ranks[if down { step } else { count - 1 - step }];
+            let wish = |vertex: &usize| {
+                let counted = wired[*vertex].iter().filter(|(above, ..)| last || *above == down);
+                let (sum, count) = counted
+                    .fold((0.0, 0.0), |(sum, count), (_, other, off)| (sum + middles[*other] + off, count + 1.0));
+                match count {
+                    0.0 => (middles[*vertex], 0.1),
+                    // What passes stays straight.
+                    _ if layered.vertices[*vertex].node.is_none() => (sum / count, 4.0),
+                    _ => (sum / count, count),
                 }
-                if !down || last {
-                    let wish = &mut wishes[segment.upper];
-                    *wish = (wish.0 + middles[segment.lower] + lower - upper, wish.1 + 1.0);
-                }
-            }
-            let rank = &layered.ranks[rank];
-            let wish = |vertex: &usize| match wishes[*vertex] {
-                (_, 0.0) => (middles[*vertex], 0.1),
-                // What passes stays straight.
-                (sum, count) if layered.vertices[*vertex].node.is_none() => (sum / count, 4.0),
-                (sum, count) => (sum / count, count),
             };
             let wishes: Vec<_> = rank.iter().map(wish).collect();
             settle(layered, rank, &wishes, &mut middles);

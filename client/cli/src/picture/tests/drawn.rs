@@ -143,3 +143,20 @@ proptest! {
         check(&wanted);
     }
 }
+
+#[test]
+fn the_largest_topologies_are_drawn_in_time() {
+    let mut grid = topology("grid");
+    let at = |x: usize, y: usize, name: &str| nic(&format!("r{x}-{y}"), name, &[]);
+    for (x, y) in (0..20).flat_map(|x| (0..20).map(move |y| (x, y))) {
+        grid.links.push(link(&format!("h{x}-{y}"), at(x, y, "e1"), at(x + 1, y, "e2")));
+        grid.links.push(link(&format!("v{x}-{y}"), at(x, y, "e3"), at(x, y + 1, "e4")));
+    }
+    for wanted in [many(1000), grid] {
+        let begun = std::time::Instant::now();
+        let scene = Scene::new(&Picture::new(&wanted));
+        assert!(scene.marks.len() > 3000, "{}", scene.marks.len());
+        // Some seconds without optimisation on a busy machine; what grows with the square of the size takes minutes.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    }
+}
