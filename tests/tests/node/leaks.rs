@@ -4,7 +4,7 @@
 
 mod held;
 
-use std::{collections::BTreeSet, env, fs, path::Path};
+use std::{collections::BTreeSet, env, fs, path::Path, time::Duration};
 
 use podwire_client::CaptureRequest;
 use podwire_proto::v1::{ApplyTopologyRequest, Link, LinkMode, State, Topology};
@@ -17,15 +17,12 @@ use podwire_tests::{
         agent::{Agent, refused},
         pod::Pod,
     },
-    private::measured,
+    private::{self, User, measured},
 };
 use tonic::Code;
 
 use self::held::Held;
-use crate::{
-    private,
-    watch::{until, watch},
-};
+use crate::watch::{until, watch};
 
 const PODS: [&str; 3] = ["a", "b", "c"];
 
@@ -37,6 +34,9 @@ const QUIET_CHANGES: u64 = 64;
 /// came and went by 600 KiB once the ring was full. So 16 rounds find a leak of a kilobyte for each call, 1,000 one of 16
 /// bytes.
 const GROWTH: u64 = 1024;
+
+/// How long it may take: half a minute by itself, several times that among others on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(400);
 
 fn rounds() -> u64 {
     env::var("PODWIRE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(32)
@@ -195,7 +195,7 @@ fn node_devices(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn an_agent_that_lives_long_holds_no_more_than_a_young_one() {
-    private(async |lab| {
+    private::run_within(PATIENCE, env!("CARGO_BIN_EXE_private"), User::Caller, async |lab| {
         let _pods = lab.pods(PODS).map(Pod::with_eth0);
         // One heap for all threads: else how much is held depends on which of them was busy when.
         let agent = lab.agent().arg("--log-level").arg("warn").env("MALLOC_ARENA_MAX", "1").start().await;
