@@ -38,7 +38,7 @@ use super::{
     events::Events,
     healer::Healer,
     ledger::Ledger,
-    record::wall_clock,
+    record::{blind, wall_clock},
     request::{EngineConfig, Node, Renewal},
     turns::Turns,
     view::TopologyView,
@@ -111,48 +111,43 @@ impl Engine {
         false
     }
 
-    /// A topology as it is now. Where somebody works on it for longer than a reader may wait: as it was seen last.
+    /// A topology as it is now. Where it cannot be looked at, or somebody works on it for longer than a reader may wait: as it
+    /// was seen last, with the error where there is one.
     ///
     /// # Errors
     ///
-    /// There is none of this key; the kernel cannot be looked at.
+    /// There is none of this key.
     pub async fn get(&self, key: &TopologyKey) -> Result<TopologyView, ChangeError> {
-        self.get_by(key, Instant::now() + READER).await
-    }
-
-    async fn get_by(&self, key: &TopologyKey, until: Instant) -> Result<TopologyView, ChangeError> {
-        let _turn = if let Ok(turn) = timeout_at(until, self.0.turns.take(key)).await {
-            turn
-        } else {
-            let seen = self.ledger().get(key).and_then(|entry| entry.published.clone());
-            if let Some(seen) = seen {
-                return Ok(TopologyView::clone(&seen));
-            }
-            self.0.turns.take(key).await
-        };
-        let intent = self.ledger().intent(key).ok_or_else(|| absent(key))?;
-        let converge = self.prepare(key, Some(intent), None).await?;
-        self.publish(key, &converge.outcome(), "looked at").ok_or_else(|| absent(key))
+        self.look_by(key, Instant::now() + READER).await.ok_or_else(|| absent(key))
     }
 
     /// All topologies of a namespace or of the node as `get` shows them, by key.
-    ///
-    /// # Errors
-    ///
-    /// The kernel cannot be looked at.
-    pub async fn list(&self, namespace: Option<&Namespace>) -> Result<Vec<TopologyView>, ChangeError> {
+    pub async fn list(&self, namespace: Option<&Namespace>) -> Vec<TopologyView> {
         let keys = self.ledger().keys(namespace);
         let mut views = Vec::with_capacity(keys.len());
         let until = Instant::now() + READER;
         for key in keys {
-            match self.get_by(&key, until).await {
-                Ok(view) => views.push(view),
-                // Deleted since the keys were read.
-                Err(ChangeError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            // One that is not there was deleted since the keys were read.
+            views.extend(self.look_by(&key, until).await);
         }
-        Ok(views)
+        views
+    }
+
+    async fn look_by(&self, key: &TopologyKey, until: Instant) -> Option<TopologyView> {
+        let _turn = if let Ok(turn) = timeout_at(until, self.0.turns.take(key)).await {
+            turn
+        } else {
+            let seen = self.ledger().get(key)?.published.clone();
+            if let Some(seen) = seen {
+                return Some(TopologyView::clone(&seen));
+            }
+            self.0.turns.take(key).await
+        };
+        let intent = self.ledger().intent(key)?;
+        match self.prepare(key, Some(intent), None).await {
+            Ok(converge) => self.publish(key, &converge.outcome(), "looked at"),
+            Err(error) => self.ledger().get(key).map(|entry| blind(entry, chain(&error))),
+        }
     }
 
     /// Lets a lease run in full again. Generation 0 is not checked.

@@ -57,6 +57,8 @@ pub(super) struct Entry {
     pub former: Option<Arc<Intent>>,
     /// When the lease ends, on the clock of `boottime`.
     pub lease_ends: Option<Duration>,
+    /// Why the last heal failed as a whole, and what that makes of it. `None`: it did not.
+    pub trouble: Option<(State, String)>,
     /// Interfaces that the kernel refused, with its words.
     pub failures: BTreeMap<InterfaceId, String>,
     /// State of each interface and since when.
@@ -90,6 +92,7 @@ impl Entry {
             intent,
             former: None,
             lease_ends: None,
+            trouble: None,
             failures: BTreeMap::new(),
             states: BTreeMap::new(),
             state: (State::Pending, SystemTime::now()),

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     domain::{
-        desired::Nic,
+        desired::{Desired, Nic, desired},
         device::{panel_name, port_device_name},
         intent::{NicKey, PodKey},
         observed::{Observed, PodLink, PodView, SandboxId},
@@ -25,6 +25,7 @@ use super::{converge::Outcome, ledger::Entry, view::TopologyView};
 pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     if let Some(failures) = &outcome.failures {
         entry.failures.clone_from(failures);
+        entry.trouble = None;
     }
     // A look that found work and left it undone explains nothing of what was heard before it, and the heal that comes has
     // to see what has changed.
@@ -33,21 +34,70 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
         entry.ups = outcome.ups();
         entry.sandboxes = outcome.sandboxes();
     }
-    let interfaces = interfaces(entry, outcome);
-    entry.states = interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
-    let worst = interfaces.values().map(|status| status.state).max().unwrap_or(State::Ready);
-    if entry.state.0 != worst || entry.published.is_none() {
-        entry.state = (worst, SystemTime::now());
+    let trouble = entry.trouble.clone();
+    let view = view(entry, Arc::clone(&outcome.desired), interfaces(entry, outcome), ports(outcome), trouble);
+    note(entry, &view);
+    view
+}
+
+/// Writes down that a heal failed as a whole.
+pub(super) fn record_trouble(entry: &mut Entry, error: String) -> TopologyView {
+    let view = blind(entry, error);
+    entry.trouble.clone_from(&view.trouble);
+    note(entry, &view);
+    view
+}
+
+fn note(entry: &mut Entry, view: &TopologyView) {
+    entry.states = view.interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
+    entry.state = (view.state(), view.since);
+}
+
+/// A topology that cannot be looked at or healed as a whole: what was seen of it before, with the error as the reason.
+pub(super) fn blind(entry: &Entry, error: String) -> TopologyView {
+    let known = entry.published.as_ref().filter(|before| before.intent == entry.intent);
+    let desired = known.map_or_else(|| Arc::new(desired(&entry.intent)), |before| Arc::clone(&before.desired));
+    let seen = |nic: &Nic| {
+        let before = entry.published.as_ref().and_then(|before| before.interfaces.get(&nic.id));
+        let state = doubted(before.map(|before| before.state));
+        let before = before.cloned().unwrap_or_else(InterfaceStatus::unseen);
+        let since = if before.state == state { before.since } else { SystemTime::now() };
+        (nic.id.clone(), InterfaceStatus { state, reason: error.clone(), since, ..before })
+    };
+    let interfaces = desired.nics.iter().map(seen).collect();
+    let whole = doubted(entry.published.as_ref().map(|_| entry.state.0));
+    view(entry, desired, interfaces, BTreeMap::new(), Some((whole, error)))
+}
+
+/// What is left of a state once nobody knows whether it still holds: what worked may work yet.
+fn doubted(before: Option<State>) -> State {
+    match before {
+        Some(State::Ready | State::Degraded) => State::Degraded,
+        Some(State::Pending | State::Failed) | None => State::Failed,
     }
-    TopologyView {
+}
+
+fn view(
+    entry: &Entry,
+    desired: Arc<Desired>,
+    interfaces: BTreeMap<InterfaceId, InterfaceStatus>,
+    ports: BTreeMap<InterfaceId, PortStatus>,
+    trouble: Option<(State, String)>,
+) -> TopologyView {
+    let mut view = TopologyView {
         intent: Arc::clone(&entry.intent),
-        desired: Arc::clone(&outcome.desired),
+        desired,
         interfaces,
-        ports: ports(outcome),
+        ports,
         since: entry.state.1,
         lease_expires: entry.lease_ends.map(wall_clock),
         panel: panel_name(entry.intent.key()),
+        trouble,
+    };
+    if entry.state.0 != view.state() || entry.published.is_none() {
+        view.since = SystemTime::now();
     }
+    view
 }
 
 /// The time of day at which the boot-time clock shows `end`.

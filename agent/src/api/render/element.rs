@@ -187,10 +187,17 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The worst of some interfaces; READY where there are none. It is in that state since the first of the worst
-    /// came into it, and READY since the last of all did.
+    /// The worst of some interfaces; that of the topology as a whole where there are none. It is in that state since the
+    /// first of the worst came into it, and READY since the last of all did.
     fn worst(&self, parts: impl Iterator<Item = &'a InterfaceStatus>) -> v1::Status {
         let parts: Vec<_> = parts.collect();
+        if let (true, Some((whole, reason))) = (parts.is_empty(), &self.view.trouble) {
+            return v1::Status {
+                state: state(*whole).into(),
+                reason: reason.clone(),
+                since: Some(self.view.since.into()),
+            };
+        }
         let worst = parts.iter().map(|part| part.state).max().unwrap_or(State::Ready);
         let those = || parts.iter().filter(|part| part.state == worst);
         let since = those().map(|part| part.since);

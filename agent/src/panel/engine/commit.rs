@@ -23,8 +23,8 @@ use super::{
         converge::{Converge, Outcome},
         error::ChangeError,
         events::EventKind,
-        ledger::Lease,
-        record::record,
+        ledger::{Entry, Lease},
+        record::{record, record_trouble},
         view::TopologyView,
     },
     Engine, absent, chain,
@@ -209,25 +209,47 @@ impl Engine {
 
     /// Records what was seen, and tells those who watch where it is news. `None`: the topology is gone.
     pub(super) fn publish(&self, key: &TopologyKey, outcome: &Outcome, cause: &str) -> Option<TopologyView> {
-        self.record_and_tell(key, outcome, cause, false)
+        self.record_and_tell(key, cause, false, |entry| (record(entry, outcome), ())).map(|(view, ())| view)
     }
 
     /// Records what was seen, and tells those who watch even where it looks as before: something was put right.
     pub(super) fn tell(&self, key: &TopologyKey, outcome: &Outcome, cause: &str) {
-        self.record_and_tell(key, outcome, cause, true);
+        self.record_and_tell(key, cause, true, |entry| (record(entry, outcome), ()));
     }
 
-    fn record_and_tell(&self, key: &TopologyKey, outcome: &Outcome, cause: &str, always: bool) -> Option<TopologyView> {
-        let mut ledger = self.ledger();
-        let entry = ledger.get_mut(key)?;
-        let view = record(entry, outcome);
-        if always || entry.published.as_ref().is_none_or(|before| !before.shows_the_same(&view)) {
-            let news = entry.published.as_ref().and_then(|before| carrier::news(before, &view, &outcome.ups()));
-            let cause = news.map_or_else(|| cause.to_owned(), |news| format!("{cause}; {news}"));
-            let published = Arc::new(view.clone());
-            entry.published = Some(Arc::clone(&published));
+    /// Records that a heal failed as a whole, and tells those who watch where it is news. How long to wait with the next.
+    pub(super) fn publish_trouble(&self, key: &TopologyKey, error: &str, cause: &str) -> Duration {
+        let told = self.record_and_tell(key, cause, false, |entry| {
+            let pause = entry.heal_failed();
+            (record_trouble(entry, error.to_owned()), pause)
+        });
+        told.map_or(Duration::ZERO, |(_, pause)| pause)
+    }
+
+    /// Under the turn of the topology: what is told of it is in order.
+    fn record_and_tell<T>(
+        &self,
+        key: &TopologyKey,
+        cause: &str,
+        always: bool,
+        record: impl FnOnce(&mut Entry) -> (TopologyView, T),
+    ) -> Option<(TopologyView, T)> {
+        let (view, rest, news, carrier) = {
+            let mut ledger = self.ledger();
+            let entry = ledger.get_mut(key)?;
+            let (view, rest) = record(entry);
+            let before = entry.published.clone();
+            let is_news = always || before.as_ref().is_none_or(|before| !before.shows_the_same(&view));
+            let carrier = before.and_then(|before| carrier::news(&before, &view, &entry.ups));
+            if is_news {
+                entry.published = Some(Arc::new(view.clone()));
+            }
+            (view, rest, entry.published.clone().filter(|_| is_news), carrier)
+        };
+        if let Some(published) = news {
+            let cause = carrier.map_or_else(|| cause.to_owned(), |carrier| format!("{cause}; {carrier}"));
             self.0.events.publish(key.clone(), EventKind::Changed(published), &cause);
         }
-        Some(view)
+        Some((view, rest))
     }
 }

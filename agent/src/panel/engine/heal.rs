@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    super::{converge::Outcome, healer::Cause, ledger::Entry},
+    super::{converge::Outcome, healer::Cause},
     Engine, chain,
 };
 
@@ -62,8 +62,8 @@ impl Engine {
         match healed {
             Ok(outcome) => self.healed(key, cause, &outcome),
             Err(error) => {
-                let pause = self.ledger().get_mut(key).map(Entry::heal_failed).unwrap_or_default();
                 let error = chain(&error);
+                let pause = self.publish_trouble(key, &error, &format!("{cause}, and healing failed"));
                 tracing::warn!(topology = %key, %cause, error, retry = ?pause, "healing failed");
                 self.heal_after(key, pause);
             }

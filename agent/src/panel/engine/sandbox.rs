@@ -203,7 +203,9 @@ impl Engine {
                     continue;
                 }
                 let interface = format!("{}/{}", view.key().name, nic.id);
-                waiting.push(Unready { interface, state: seen.state, reason: seen.reason.clone() });
+                // What failed as a whole is tried again soon, unlike what was refused.
+                let state = if view.trouble.is_some() { State::Pending } else { seen.state };
+                waiting.push(Unready { interface, state, reason: seen.reason.clone() });
             }
         }
         Ok(waiting)
