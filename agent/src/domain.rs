@@ -1,6 +1,7 @@
 //! What a valid name, address, topology and plan is. Pure: no tokio, no protobuf, no syscalls.
 
 pub mod adopt;
+pub mod announcement;
 pub mod assign;
 pub mod bpf;
 pub mod bridge;

@@ -24,7 +24,7 @@ pub mod view;
 
 pub use crate::{
     kernel::{Capability, KernelError, Passes, Verified},
-    pods::{AnnouncedSandbox, Pod},
+    pods::{Pod, as_seen_here},
 };
 pub use capture::{Capture, CaptureRequest, CaptureTarget};
 pub use engine::{Engine, PluggedSandbox};

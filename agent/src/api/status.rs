@@ -132,7 +132,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         }
         // The change was undone: the same request may succeed once the disk does, so a caller may try again.
         ChangeError::Store { .. } | ChangeError::State(_) => say(Code::Unavailable, "STORE", ErrorDetails::new()),
-        ChangeError::Pods(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
+        ChangeError::Pods(_) | ChangeError::PodsUnknown(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
         ChangeError::Superseded(_) => say(Code::Aborted, "SUPERSEDED", ErrorDetails::new()),
         ChangeError::StoreUnreadable(_) => refuse("STORE_UNREADABLE", "store"),
         ChangeError::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN", ErrorDetails::new()),

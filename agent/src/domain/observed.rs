@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
 
 use super::{
     bridge::{BridgeOptions, BridgePort},
@@ -14,7 +15,7 @@ use super::{
 
 /// Identity of a pod's current sandbox: the runtime's id of it and the cookie of its network namespace, which the
 /// kernel never gives twice (`SO_NETNS_COOKIE`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SandboxId(String);
 
 impl SandboxId {
@@ -151,6 +152,18 @@ pub struct Refusal {
     pub reason: &'static str,
     /// For a person.
     pub message: String,
+}
+
+impl PodView {
+    /// Whether what was plugged into the pod may still be there, out of sight. `known`: one that was not found is not there.
+    pub fn may_hide(&self, known: bool) -> bool {
+        match self {
+            Self::Present(_) => false,
+            Self::Absent(_) => !known,
+            // It is the same pod, and only cannot be looked into.
+            Self::Refused(refusal) => matches!(refusal.reason, "NETNS_UNREADABLE" | "NO_NETNS_PATH"),
+        }
+    }
 }
 
 /// What is in a pod's namespace.

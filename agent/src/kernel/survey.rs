@@ -29,6 +29,8 @@ pub struct Survey {
 pub enum Surveyed {
     /// It was read.
     Read {
+        /// Which namespace it is: two paths may lead to one.
+        cookie: u64,
         /// Whether podwire made it: `create_signed`.
         signed: bool,
         /// The devices that are in podwire's group or have a name like a mark.
@@ -124,5 +126,5 @@ fn sightings(netns: &Netns) -> Result<Surveyed, KernelError> {
             sightings.push(Sighting { name: device.name, index: device.index, ours, marks, kind });
         }
     }
-    Ok(Surveyed::Read { signed, sightings })
+    Ok(Surveyed::Read { cookie: netns.cookie(), signed, sightings })
 }

@@ -13,7 +13,7 @@ use crate::{
         device::panel_name,
         intent::{Intent, NicKey, PodKey},
         name::TopologyKey,
-        observed::Observed,
+        observed::{Observed, PodView},
         plan::{Plan, Trouble, plan},
         spec::InterfaceId,
         step::Step,
@@ -33,6 +33,8 @@ pub(super) struct Converge {
     key: TopologyKey,
     desired: Arc<Desired>,
     former: Option<Desired>,
+    /// Whether a pod that was not found is not there.
+    pods_known: bool,
     site: Box<dyn Site>,
     observed: Observed,
     plan: Plan,
@@ -58,6 +60,8 @@ pub(super) struct Outcome {
     pub taken: Vec<Step>,
     /// When the look began on which it rests.
     pub looked_at: Moment,
+    /// Whether nothing is left of what it was: of interfaces without a port, which go one by one inside their pods.
+    pub former_is_gone: bool,
 }
 
 impl Converge {
@@ -71,6 +75,8 @@ impl Converge {
     ) -> Result<Self, ChangeError> {
         let target = wanted.map_or_else(|| Desired::nothing(key.clone()), desired);
         let former = former.map(desired);
+        // Before the pods are looked for: one that comes to be known in between counts as unknown.
+        let pods_known = pods.unknown().is_none();
         let view = view(key, &target, former.as_ref(), pods)?;
         let look = |source| ChangeError::Look { key: key.clone(), source: Box::new(source) };
         let mut site = kernel.open(view).map_err(look)?;
@@ -80,6 +86,7 @@ impl Converge {
             key: key.clone(),
             desired: Arc::new(target),
             former,
+            pods_known,
             site,
             observed,
             plan,
@@ -198,8 +205,27 @@ impl Converge {
     }
 
     fn came_to(self, tried: bool) -> Outcome {
+        let former_is_gone = tried && self.former_is_gone();
         let Self { desired, observed, plan, failures, taken, site, .. } = self;
-        Outcome { desired, observed, plan, failures: tried.then_some(failures), taken, looked_at: site.looked_at() }
+        let (failures, looked_at) = (tried.then_some(failures), site.looked_at());
+        Outcome { desired, observed, plan, failures, taken, looked_at, former_is_gone }
+    }
+
+    fn former_is_gone(&self) -> bool {
+        let Some(former) = &self.former else { return true };
+        let is_left = |key: &NicKey| {
+            let is = |step: &Step| step.nic() == Some(key);
+            let untouched = self.desired.nic(key).is_some_and(|nic| self.skip.contains(&nic.id));
+            untouched || self.left_alone.contains(key) || self.plan.steps.iter().any(is)
+        };
+        let mut gone = former.nics.iter().filter(|nic| self.desired.nic(&nic.key) != Some(nic));
+        gone.all(|nic| match self.observed.pods.get(&nic.key.pod) {
+            // Its port is gone, and with it the interface.
+            _ if nic.wire.has_port() => !is_left(&nic.key),
+            Some(PodView::Present(_)) => !is_left(&nic.key),
+            Some(pod) => !pod.may_hide(self.pods_known),
+            None => self.pods_known,
+        })
     }
 
     fn look_again(&mut self) -> Result<(), ChangeError> {

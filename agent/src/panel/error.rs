@@ -239,6 +239,9 @@ pub enum ChangeError {
     /// The source of pods does not answer.
     #[error("the pods of this node cannot be listed")]
     Pods(#[from] PodsError),
+    /// Something was removed, and there may be more of it in pods that cannot be looked into.
+    #[error("interfaces of topology {0} may be left in pods that are not known yet or cannot be looked into")]
+    PodsUnknown(TopologyKey),
     /// The store of the intents cannot be had.
     #[error("the intents of this node cannot be had")]
     Open(#[from] OpenError),

@@ -186,9 +186,10 @@ impl Ledger {
         self.entries.iter().filter(|(_, entry)| on_device(entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Topologies whose interfaces are not all READY.
+    /// Topologies whose interfaces are not all READY, or of whose past something may be left.
     pub(super) fn unfinished(&self) -> Vec<TopologyKey> {
-        let unfinished = self.entries.iter().filter(|(_, entry)| entry.state.0 != State::Ready);
+        let is_finished = |entry: &Entry| entry.state.0 == State::Ready && entry.former.is_none();
+        let unfinished = self.entries.iter().filter(|(_, entry)| !is_finished(entry));
         unfinished.map(|(key, _)| key.clone()).collect()
     }
 
@@ -214,16 +215,22 @@ impl Ledger {
         is_fresh(*at).then_some(*generation)
     }
 
-    /// Puts a new intent in the place of the one before, which keeps its claims until `settle`.
-    pub(super) fn begin(&mut self, intent: Arc<Intent>) {
+    /// Puts a new intent in the place of the one before, which keeps its claims until `settle`. What was before that is
+    /// forgotten: whether something of it may be left.
+    pub(super) fn begin(&mut self, intent: Arc<Intent>) -> bool {
         let key = intent.key().clone();
-        match self.entries.get_mut(&key) {
-            Some(entry) => entry.former = Some(std::mem::replace(&mut entry.intent, intent)),
+        let before = match self.entries.get_mut(&key) {
+            Some(entry) => {
+                let before = std::mem::replace(&mut entry.intent, intent);
+                entry.former.replace(before)
+            }
             None => {
                 self.entries.insert(key.clone(), Entry::new(intent));
+                None
             }
-        }
+        };
         self.index(&key);
+        before.is_some()
     }
 
     /// What it was left nothing behind. Whether it was anything.

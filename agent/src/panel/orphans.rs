@@ -35,6 +35,8 @@ async fn remove(engine: &Engine) {
         let mut failed = false;
         match engine.look_for_orphans().await {
             Ok(found) => {
+                // What is in a pod that cannot be read nobody knows.
+                failed |= found.unread > 0;
                 for key in found.keys() {
                     failed |= !engine.remove_orphan(&found, key.clone()).await;
                 }
@@ -74,14 +76,14 @@ impl Engine {
         let (found, of) = (Arc::clone(found), key.clone());
         let known = self.ledger().get(&key).map(Entry::known_nics);
         if let Some(known) = known {
-            let strays = spawn_blocking(move || found.strays(&of, &known, &*kernel, &*pods)).await;
-            return match strays.map_err(|error| error.to_string()).and_then(|s| s.map_err(|error| chain(&error))) {
+            let strays = self.work(&key, move || found.strays(&of, &known, &*kernel, &*pods)).await;
+            return match strays {
                 Ok(strays) => {
                     self.remove_strays(&key, strays);
                     true
                 }
                 Err(error) => {
-                    tracing::warn!(topology = %key, error, "what is left of it cannot be looked for");
+                    tracing::warn!(topology = %key, error = %chain(&error), "what is left of it cannot be looked for");
                     false
                 }
             };

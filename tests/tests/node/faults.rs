@@ -79,7 +79,7 @@ pub(crate) fn bridge(name: &str, cidr: &str) -> BridgeSpec {
     }
 }
 
-fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {
+pub(crate) fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {
     let mut a = interface("a", interface_name);
     a.addresses = vec!["10.7.0.1/30".parse().unwrap(), "fd07::1/64".parse().unwrap()];
     let mut b = interface("b", interface_name);

@@ -63,6 +63,7 @@ mod transparency;
 mod triangle;
 mod troubles;
 mod unreadable;
+mod untold;
 mod verify;
 mod wait;
 mod watch;

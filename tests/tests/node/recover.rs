@@ -382,11 +382,12 @@ fn a_topology_that_nobody_asked_for_is_removed_with_what_it_has_in_pods() {
         agent.kill();
         let (dir, kernel, pods) = parts();
         let found = Found::look(&dir, &pods).unwrap();
-        let unknown = found.unknown(&BTreeSet::from([key("lessons/13")]));
-        assert_eq!(unknown, [key("lessons/12")]);
-        assert_eq!(found.remove(&unknown[0], &kernel, &pods).unwrap(), []);
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&key("lessons/12"), &key("lessons/13")]);
+        assert_eq!(found.remove(&key("lessons/12"), &kernel, &pods).unwrap(), []);
         podwire_agent::kernel::Kernel::reap(&kernel).unwrap();
         before.assert_same(&lab.snapshot());
-        assert!(found.has_panels() && found.records(&kernel, &pods).unwrap().len() == 1);
+        let kept = found.records(&kernel, &pods).unwrap();
+        assert_eq!(kept.iter().map(|(key, _)| key).collect::<Vec<_>>(), [&key("lessons/13")]);
+        assert!(found.has_panel(&key("lessons/13")));
     });
 }

@@ -62,7 +62,9 @@ impl Engine {
             let mut ledger = self.ledger();
             let (intent, former) = self.decide_apply(&apply, &ledger)?;
             let intent = Arc::new(intent);
-            ledger.begin(Arc::clone(&intent));
+            if ledger.begin(Arc::clone(&intent)) {
+                self.0.orphans.notify_one();
+            }
             (intent, former)
         };
         self.commit(intent, former, "apply", Lease::Renewed).await.map(|view| (view, token))

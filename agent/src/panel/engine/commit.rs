@@ -90,6 +90,9 @@ impl Engine {
         match stored.and(worked) {
             Ok(outcome) => {
                 self.ledger().settle(&key, lease);
+                if !outcome.former_is_gone {
+                    self.0.orphans.notify_one();
+                }
                 if former.is_some() && !stored_before {
                     self.forget_stored_former(&key, &intent);
                 }

@@ -96,8 +96,13 @@ impl Engine {
         generation: Generation,
     ) -> Result<(), ChangeError> {
         let prepared = self.prepare(key, None, former).await?;
-        self.work(key, move || prepared.carry_out()).await?;
-        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await
+        let outcome = self.work(key, move || prepared.carry_out()).await?;
+        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await?;
+        if !outcome.former_is_gone {
+            // It has no intent any more, and is removed when its pods can be looked into.
+            self.0.orphans.notify_one();
+        }
+        Ok(())
     }
 
     /// Ends a topology whose lease has run out, unless it was renewed meanwhile.

@@ -62,7 +62,9 @@ impl Engine {
                     intent.applied_at = former.applied_at;
                 }
                 let intent = Arc::new(intent);
-                ledger.begin(Arc::clone(&intent));
+                if ledger.begin(Arc::clone(&intent)) {
+                    self.0.orphans.notify_one();
+                }
                 Some((intent, former))
             }
         };

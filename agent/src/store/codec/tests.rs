@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
+    announcement::AnnouncedSandbox,
     bridge::{L2Profile, MOST_AGEING_SECONDS},
     check::sample::{self, any_impairment, any_spec},
     impairment::{Chance, Distribution, Impairment, Loss, Netem, Rate, Share},
     intent::{Assigned, Generation, NicKey, Ownership, PodKey},
     mac::Mac,
+    observed::SandboxId,
     spec::{
         AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, LinkMode, LinkSpec, MacvlanMode, NetnsRef, PodOwner,
         RouteSpec, SubnetSpec, Target, TopologySpec,
@@ -23,6 +25,7 @@ const LIVE: &[u8] = include_bytes!("../../../testdata/store/live.json");
 /// With what came later: impairments, profiles and options of bridges and ports, finished checksums. `LIVE` has none of it.
 const IMPAIRED: &[u8] = include_bytes!("../../../testdata/store/impaired.json");
 const DELETED: &[u8] = include_bytes!("../../../testdata/store/deleted.json");
+const ANNOUNCEMENT: &[u8] = include_bytes!("../../../testdata/store/announcement.json");
 
 const KEY: &str = "lessons/12";
 
@@ -175,6 +178,24 @@ fn records_are_written_as_the_golden_files_have_them_and_read_from_them() {
         assert_eq!(String::from_utf8(bytes).unwrap(), String::from_utf8(golden.to_vec()).unwrap());
         assert_eq!(decode(KEY, golden), Ok((sample::topology().key, record)));
     }
+}
+
+#[test]
+fn an_announcement_is_written_as_its_golden_file_has_it_and_read_from_it() {
+    let sandbox = AnnouncedSandbox {
+        namespace: "lessons".parse().unwrap(),
+        pod: "bb1".parse().unwrap(),
+        uid: "u-1".parse().ok(),
+        sandbox_id: SandboxId::new("4f5e"),
+        netns_path: "/run/netns/cni-1".into(),
+    };
+    let boot_id = "5f7c9a3e-1111-2222-3333-444455556666".to_owned();
+    let announcement = Announcement { sandbox, cookie: 4097, boot_id, at: 1_769_903_999_123_456_789 };
+    assert_eq!(
+        String::from_utf8(encode(&announcement).unwrap()).unwrap(),
+        String::from_utf8(ANNOUNCEMENT.to_vec()).unwrap()
+    );
+    assert_eq!(decode_announcement("4f5e", ANNOUNCEMENT), Ok(announcement));
 }
 
 #[test]

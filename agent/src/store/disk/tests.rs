@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod announcements;
 mod commit;
 mod damage;
 mod figures;

@@ -7,7 +7,12 @@ use std::{
 
 use nix::errno::Errno;
 use podwire_agent::{
-    domain::{name::TopologyKey, observed::Observed, step::Step},
+    domain::{
+        announcement::Announcement,
+        name::TopologyKey,
+        observed::{Observed, SandboxId},
+        step::Step,
+    },
     kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, Site, SiteView, StepFailed},
     store::{Record, Store, StoreError},
 };
@@ -159,5 +164,17 @@ impl Store for FaultyStore {
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
         self.fault.store(key)?;
         self.store.forget(key)
+    }
+
+    fn announcements(&self) -> Result<Vec<Announcement>, StoreError> {
+        self.store.announcements()
+    }
+
+    fn put_announcement(&self, announcement: &Announcement) -> Result<(), StoreError> {
+        self.store.put_announcement(announcement)
+    }
+
+    fn forget_announcement(&self, sandbox: &SandboxId) {
+        self.store.forget_announcement(sandbox);
     }
 }
