@@ -47,7 +47,6 @@ pub use netns::{Netns, NetnsDir, NetnsError};
 pub use packet::{Devices, PacketSocket, Sight};
 pub use probe::{Capability, probe};
 pub use reach::{Reach, ReachError};
-pub use retire::RETIRED_PREFIX;
 pub use site::LinuxKernel;
 pub use survey::{SightedKind, Sighting, Survey, Surveyed, survey};
 pub use verify::{Nonce, Passes, Station, Verified, verify};

@@ -7,9 +7,9 @@ use std::{
 
 use netlink_packet_route::{RouteNetlinkMessage, link::InfoKind};
 
-use crate::domain::device::PANEL_PREFIX;
+use crate::domain::device::{PANEL_PREFIX, RETIRED_PREFIX};
 
-use super::{KernelError, Netns, NetnsDir, NetnsError, RETIRED_PREFIX, link, observe::Device, socket::RouteSocket};
+use super::{KernelError, Netns, NetnsDir, NetnsError, link, observe::Device, socket::RouteSocket};
 
 /// What was seen of the node.
 #[derive(Debug, Default)]

@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
-    announcement::AnnouncedSandbox,
     bridge::{L2Profile, MOST_AGEING_SECONDS},
     check::sample::{self, any_impairment, any_spec},
     impairment::{Chance, Distribution, Impairment, Loss, Netem, Rate, Share},
     intent::{Assigned, Generation, NicKey, Ownership, PodKey},
     mac::Mac,
-    observed::SandboxId,
     spec::{
         AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, LinkMode, LinkSpec, MacvlanMode, NetnsRef, PodOwner,
         RouteSpec, SubnetSpec, Target, TopologySpec,
@@ -25,7 +23,6 @@ const LIVE: &[u8] = include_bytes!("../../../testdata/store/live.json");
 /// With what came later: impairments, profiles and options of bridges and ports, finished checksums. `LIVE` has none of it.
 const IMPAIRED: &[u8] = include_bytes!("../../../testdata/store/impaired.json");
 const DELETED: &[u8] = include_bytes!("../../../testdata/store/deleted.json");
-const ANNOUNCEMENT: &[u8] = include_bytes!("../../../testdata/store/announcement.json");
 
 const KEY: &str = "lessons/12";
 
@@ -181,24 +178,6 @@ fn records_are_written_as_the_golden_files_have_them_and_read_from_them() {
 }
 
 #[test]
-fn an_announcement_is_written_as_its_golden_file_has_it_and_read_from_it() {
-    let sandbox = AnnouncedSandbox {
-        namespace: "lessons".parse().unwrap(),
-        pod: "bb1".parse().unwrap(),
-        uid: "u-1".parse().ok(),
-        sandbox_id: SandboxId::new("4f5e"),
-        netns_path: "/run/netns/cni-1".into(),
-    };
-    let boot_id = "5f7c9a3e-1111-2222-3333-444455556666".to_owned();
-    let announcement = Announcement { sandbox, cookie: 4097, boot_id, at: 1_769_903_999_123_456_789 };
-    assert_eq!(
-        String::from_utf8(encode(&announcement).unwrap()).unwrap(),
-        String::from_utf8(ANNOUNCEMENT.to_vec()).unwrap()
-    );
-    assert_eq!(decode_announcement("4f5e", ANNOUNCEMENT), Ok(announcement));
-}
-
-#[test]
 fn a_time_before_1970_is_stored_as_1970() {
     let early = Record::Deleted { generation: Generation(1), at: UNIX_EPOCH - Duration::from_secs(1) };
     let read = decode(KEY, &encode(&early).unwrap()).unwrap().1;
@@ -269,12 +248,19 @@ fn only_what_may_be_none_or_came_later_may_be_missing() {
 #[test]
 fn what_no_caller_could_have_asked_for_is_refused() {
     let text = String::from_utf8(LIVE.to_vec()).unwrap();
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(256));
     for (was, becomes, reason) in [
         (r#""name":"12""#, r#""name":"13""#, "it holds the intent of topology lessons/13"),
         (r#"{"process":4711}"#, r#"{"process":0}"#, "0 is no process id"),
         (r#"{"process":4711}"#, r#"{"process":2147483648}"#, "2147483648 is no process id"),
         (r#"{"name":"blue"}"#, r#"{"name":"../blue"}"#, "is no name of a network namespace"),
         (r#"{"name":"blue"}"#, r#"{"name":"podwire.a.b"}"#, "is no name of a network namespace"),
+        (
+            r#"{"name":"blue"}"#,
+            r#"{"name":"podwire_retired.1f"}"#,
+            "is no name of a network namespace: it is a panel's",
+        ),
+        (r#"{"name":"blue"}"#, &long, "is no name of a network namespace: a file name has at most 255 bytes"),
         (r#""cidr":"10.0.0.0/24""#, r#""cidr":"10.0.0.1/24""#, "network `10.0.0.1/24` has host bits"),
         (r#""cidr":"10.0.0.0/24""#, r#""cidr":"10.0.0.0/33""#, "10.0.0.0/33"),
         ("02:00:00:00:00:01", "03:00:00:00:00:01", "`03:00:00:00:00:01` is no Mac"),

@@ -18,6 +18,18 @@ fn announcement(id: &str, cookie: u64) -> Announcement {
     Announcement { sandbox, cookie, boot_id: "5f7c9a3e-1111-2222-3333-444455556666".to_owned(), at: 5 }
 }
 
+/// As every released agent must be able to read it: a change of this file is a new schema version.
+const GOLDEN: &[u8] = include_bytes!("../../../../testdata/store/announcement.json");
+
+#[test]
+fn an_announcement_is_written_as_its_golden_file_has_it_and_read_from_it() {
+    let mut golden = announcement("4f5e", 4097);
+    (golden.sandbox.uid, golden.at) = ("u-1".parse().ok(), 1_769_903_999_123_456_789);
+    let bytes = codec::encode(&golden).unwrap();
+    assert_eq!(String::from_utf8(bytes).unwrap(), String::from_utf8(GOLDEN.to_vec()).unwrap());
+    assert_eq!(codec::decode_announcement("4f5e", GOLDEN), Ok(golden));
+}
+
 #[test]
 fn announcements_are_there_after_reopening_until_they_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();
