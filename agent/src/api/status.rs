@@ -2,12 +2,13 @@
 
 mod bounded;
 
-use std::{collections::HashMap, error::Error};
+use std::collections::HashMap;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::{
+    causes::chain,
     domain::{assign::AssignError, status::State, violation::Violation},
     panel::{ChangeError, ResumeError, TopologyView, Unready},
 };
@@ -143,18 +144,6 @@ fn verdict(error: &ChangeError) -> Verdict {
 fn status(code: Code, reason: &'static str, message: &str, mut details: ErrorDetails) -> Status {
     details.set_error_info(reason, DOMAIN, HashMap::<String, String>::new());
     Status::with_error_details(code, bounded::text(message), details)
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn fields(violations: &[Violation]) -> ErrorDetails {

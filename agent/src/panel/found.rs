@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    causes::chain,
     domain::{
         adopt::{Adopted, Fate, Left, adopt},
         device::{Mark, MarkError, panel_key, panel_name},
@@ -19,7 +20,7 @@ use crate::{
     store::Record,
 };
 
-use super::{converge::Converge, engine::chain, error::ChangeError};
+use super::{converge::Converge, error::ChangeError};
 
 /// The node cannot be looked at.
 #[derive(Debug, thiserror::Error)]

@@ -5,14 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::spawn_blocking, time::sleep};
 
-use crate::domain::{intent::Intent, name::TopologyKey};
-
-use super::{
-    engine::{Engine, chain},
-    found::Found,
-    healer::Cause,
-    ledger::Entry,
+use crate::{
+    causes::chain,
+    domain::{intent::Intent, name::TopologyKey},
 };
+
+use super::{engine::Engine, found::Found, healer::Cause, ledger::Entry};
 
 /// How long to wait where the node cannot be looked at: the runtime is not up yet, say.
 const WAIT: Duration = Duration::from_secs(1);

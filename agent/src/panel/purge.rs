@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use crate::{
+    causes::chain,
     domain::{
         adopt::{Fate, Left},
         device::panel_name,
@@ -16,7 +17,6 @@ use crate::{
 
 use super::{
     converge::Converge,
-    engine::chain,
     found::{Found, LookError},
     recover::intents,
 };

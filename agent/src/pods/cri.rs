@@ -23,6 +23,7 @@ use tokio::{
 use tokio_stream::wrappers::BroadcastStream;
 
 use crate::{
+    causes::chain,
     domain::{
         announcement::{AnnouncedSandbox, Announcement},
         intent::PodKey,
@@ -35,7 +36,7 @@ use crate::{
 
 use self::{
     cache::{Cache, Current, Standing},
-    follow::{Ask, Follower, Shared, chain},
+    follow::{Ask, Follower, Shared},
     namespaces::Namespaces,
     runtime::Sockets,
 };

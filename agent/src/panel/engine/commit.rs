@@ -10,6 +10,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use tracing::Instrument;
 
 use crate::{
+    causes::chain,
     domain::{
         intent::{Generation, Intent},
         name::TopologyKey,
@@ -27,7 +28,7 @@ use super::{
         record::{record, record_trouble},
         view::TopologyView,
     },
-    Engine, absent, chain,
+    Engine, absent,
 };
 
 /// Wait between two tries to store what was before a failed change, at first.

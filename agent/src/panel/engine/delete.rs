@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use crate::{
+    causes::chain,
     domain::{
         intent::{Generation, Intent},
         name::TopologyKey,
@@ -13,7 +14,7 @@ use crate::{
 
 use super::{
     super::{error::ChangeError, events::EventKind, healer::Cause, ledger::Ledger, request::Fence},
-    Engine, chain,
+    Engine,
 };
 
 /// Generations that may be kept of topologies that were deleted without having been there.

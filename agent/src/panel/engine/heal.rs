@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    causes::chain,
     domain::{name::TopologyKey, step::Step},
     kernel::boottime,
 };
 
 use super::{
     super::{converge::Outcome, healer::Cause},
-    Engine, chain,
+    Engine,
 };
 
 /// Steps that an event names one by one.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    causes::chain,
     domain::{
         announcement::{AnnouncedSandbox, Announcement},
         desired::{Nic, Wire},
@@ -24,7 +25,7 @@ use super::{
         healer::Cause,
         view::TopologyView,
     },
-    Engine, chain,
+    Engine,
 };
 
 /// The interfaces of one sandbox.

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    causes::chain,
     domain::{device::panel_key, name::TopologyKey},
     kernel::{Kernel, KernelError, LinuxKernel, Netns, NetnsDir, boot_id, probe, release},
     pods::{Pods, Source},
@@ -30,7 +31,7 @@ use super::{
         request::{EngineConfig, Node},
         turns::Turns,
     },
-    Engine, Inner, chain,
+    Engine, Inner,
 };
 
 /// Intents, and why they are not those of the run before.
