@@ -135,8 +135,15 @@ impl LinuxSite {
     pub(super) fn create_panel(&mut self) -> Result<(), KernelError> {
         self.dir.remove_leftover(&self.panel_name)?;
         self.dir.create(&self.panel_name)?;
+        self.silence_panel()?;
         self.panel = PanelDoor::open(&self.dir, &self.panel_name, &self.ear)?;
         Ok(())
+    }
+}
+
+impl LinuxSite {
+    fn silence_panel(&self) -> Result<(), KernelError> {
+        self.panel_netns()?.run(silence)?
     }
 }
 
@@ -173,6 +180,9 @@ impl Site for LinuxSite {
     }
 
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
+        if self.panel.is_some() {
+            self.silence_panel().map_err(|source| StepFailed { at: 0, source })?;
+        }
         Executor::new(self).run(steps)
     }
 }
@@ -193,17 +203,14 @@ impl PanelDoor {
             Err(NetnsError::Kernel(error)) => return Err(error),
             Err(NetnsError::Own(path)) => return Err(KernelError::call("open", path, nix::errno::Errno::EINVAL)),
         };
-        let socket = netns.run(|| {
-            silence()?;
-            RouteSocket::open()
-        })??;
+        let socket = netns.socket()?;
         ear.attend(netns.fd(), netns.cookie(), Place::Panel(name.to_owned()))?;
         Ok(Some(Self { socket }))
     }
 }
 
 /// Settings of a panel: no IPv6, so that nothing speaks into the lab by itself and making devices stays cheap, and no
-/// packet filter over bridges. Repeated at each opening: it costs little and heals.
+/// packet filter over bridges. Repeated with each work on a panel: it costs little and heals.
 fn silence() -> Result<(), KernelError> {
     const SETTINGS: [(&str, &str); 5] = [
         ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"),

@@ -58,6 +58,7 @@ mod repeats;
 mod rivals;
 mod rooms;
 mod scale;
+mod silence;
 mod stored;
 mod transparency;
 mod triangle;
