@@ -296,9 +296,12 @@ impl TopologySpec {
         self.bridges.len() + self.links.len() + self.attachments.len()
     }
 
-    /// Whether it has interfaces on devices of the node.
-    pub fn uses_devices(&self) -> bool {
-        self.attachments.iter().any(|attachment| matches!(attachment.target, Target::Device(_)))
+    /// The devices of the node that it has interfaces on.
+    pub fn devices(&self) -> impl Iterator<Item = &IfName> {
+        self.attachments.iter().filter_map(|attachment| match &attachment.target {
+            Target::Device(device) => Some(&device.parent),
+            Target::Bridge(_) => None,
+        })
     }
 
     /// Whether an element has this name.

@@ -21,11 +21,12 @@ use tokio::{
 };
 
 use crate::{
+    causes::chain,
     domain::{
         intent::Generation,
         name::{Namespace, TopologyKey},
     },
-    kernel::{Kernel, NetnsDir, boottime},
+    kernel::{Kernel, NetnsDir},
     pods::{Pod, Pods},
     store::Store,
 };
@@ -152,15 +153,12 @@ impl Engine {
 
     /// Lets a lease run in full again. Generation 0 is not checked.
     pub fn renew(&self, key: &TopologyKey, generation: Generation) -> Renewal {
-        let mut ledger = self.ledger();
-        let Some(entry) = ledger.get_mut(key).filter(|entry| !entry.ending) else { return Renewal::NotFound };
-        if generation > Generation(0) && generation < entry.intent.generation {
-            return Renewal::Fenced;
+        match self.ledger().renew(key, generation) {
+            Renewal::Renewed(end) => Renewal::Renewed(wall_clock(end)),
+            Renewal::NoLease => Renewal::NoLease,
+            Renewal::NotFound => Renewal::NotFound,
+            Renewal::Fenced => Renewal::Fenced,
         }
-        let Some(lease) = entry.intent.spec.lease else { return Renewal::NoLease };
-        let end = boottime() + lease;
-        entry.lease_ends = Some(end);
-        Renewal::Renewed(wall_clock(end))
     }
 
     /// The events of all topologies.
@@ -200,18 +198,6 @@ impl Engine {
     pub(super) fn netns_dir(&self) -> NetnsDir {
         NetnsDir::new(&self.0.config.netns_dir)
     }
-}
-
-/// An error with all its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 fn absent(key: &TopologyKey) -> ChangeError {

@@ -14,14 +14,12 @@ use tokio::{
 };
 
 use crate::{
+    causes::chain,
     domain::{device::panel_key, intent::PodKey, name::TopologyKey},
     kernel::{Ear, Heard, KernelError, Moment, News, Place, boottime},
 };
 
-use super::{
-    engine::{Engine, chain},
-    error::ChangeError,
-};
+use super::{engine::Engine, error::ChangeError};
 
 /// How long the ear waits after the first notification of a burst: a link makes about seven.
 const BURST: Duration = Duration::from_millis(1);
@@ -184,14 +182,18 @@ impl Engine {
             let keys = match &place {
                 Place::Panel(panel) => panel_key(panel).ok().into_iter().collect(),
                 Place::Pod(pod) => self.ledger().of_pod(pod),
-                Place::Node => self.ledger().on_devices(),
+                Place::Device { index, name } => self.ledger().on_device(*index, name),
+                // Its devices are places of their own.
+                Place::Node => Vec::new(),
             };
             // What was seen since then needs no second look: most of what is heard is the agent's own work.
             let unseen = |key: &TopologyKey| self.ledger().get(key).is_some_and(|entry| entry.looked_at <= moment);
             let keys = keys.into_iter().filter(unseen).collect();
             match place {
                 Place::Pod(pod) if gone => self.heal_soon(keys, &Cause::Gone(pod)),
-                Place::Pod(_) | Place::Panel(_) | Place::Node => self.heal_soon(keys, &Cause::Heard(moment)),
+                Place::Pod(_) | Place::Panel(_) | Place::Device { .. } | Place::Node => {
+                    self.heal_soon(keys, &Cause::Heard(moment))
+                }
             }
         }
     }

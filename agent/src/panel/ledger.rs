@@ -26,7 +26,7 @@ use super::{
     converge::Outcome,
     error::ChangeError,
     fight::{Fights, Vain},
-    request::Fence,
+    request::{Fence, Renewal},
     view::TopologyView,
 };
 
@@ -55,6 +55,8 @@ pub(super) struct Entry {
     pub intent: Arc<Intent>,
     /// What it was, while a change is under way: it keeps its claims until the change is certain.
     pub former: Option<Arc<Intent>>,
+    /// A change is under way: `intent` is what was asked and is not certain yet.
+    under_way: bool,
     /// When the lease ends, on the clock of `boottime`.
     pub lease_ends: Option<Duration>,
     /// Why the last heal failed as a whole, and what that makes of it. `None`: it did not.
@@ -83,6 +85,8 @@ pub(super) struct Entry {
     pub ups: BTreeMap<NicKey, bool>,
     /// The sandbox of each pod that was there when it was last seen.
     pub sandboxes: BTreeMap<PodKey, SandboxId>,
+    /// Indexes of the devices of the node that it used when it was last seen.
+    pub parents: BTreeSet<u32>,
 }
 
 impl Entry {
@@ -91,6 +95,7 @@ impl Entry {
         Self {
             intent,
             former: None,
+            under_way: false,
             lease_ends: None,
             trouble: None,
             failures: BTreeMap::new(),
@@ -105,6 +110,7 @@ impl Entry {
             failed: Duration::ZERO,
             ups: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
+            parents: BTreeSet::new(),
         }
     }
 
@@ -180,9 +186,12 @@ impl Ledger {
         keys
     }
 
-    /// Topologies that have an interface on a device of the node.
-    pub(super) fn on_devices(&self) -> Vec<TopologyKey> {
-        let on_device = |entry: &Entry| entry.intent.spec.uses_devices();
+    /// Topologies that have an interface on a device of the node: on one of this name, or on what had this index when they
+    /// were last looked at.
+    pub(super) fn on_device(&self, index: u32, name: &str) -> Vec<TopologyKey> {
+        let on_device = |entry: &Entry| {
+            entry.parents.contains(&index) || entry.intent.spec.devices().any(|own| own.as_str() == name)
+        };
         self.entries.iter().filter(|(_, entry)| on_device(entry)).map(|(key, _)| key.clone()).collect()
     }
 
@@ -222,10 +231,11 @@ impl Ledger {
         let before = match self.entries.get_mut(&key) {
             Some(entry) => {
                 let before = std::mem::replace(&mut entry.intent, intent);
+                entry.under_way = true;
                 entry.former.replace(before)
             }
             None => {
-                self.entries.insert(key.clone(), Entry::new(intent));
+                self.entries.insert(key.clone(), Entry { under_way: true, ..Entry::new(intent) });
                 None
             }
         };
@@ -245,7 +255,7 @@ impl Ledger {
     /// The change is certain: what it was is forgotten.
     pub(super) fn settle(&mut self, key: &TopologyKey, lease: Lease) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.former = None;
+            (entry.former, entry.under_way) = (None, false);
             if lease == Lease::Renewed {
                 entry.lease_ends = entry.intent.spec.lease.map(|lease| boottime() + lease);
             }
@@ -258,6 +268,7 @@ impl Ledger {
     /// The change failed: what it was is again what it shall be.
     pub(super) fn abort(&mut self, key: &TopologyKey) {
         if let Some(entry) = self.entries.get_mut(key) {
+            entry.under_way = false;
             match entry.former.take() {
                 Some(former) => entry.intent = former,
                 None => {
@@ -315,6 +326,21 @@ impl Ledger {
         if generation > Generation(0) {
             self.deleted.insert(key.clone(), (generation, SystemTime::now()));
         }
+    }
+
+    /// Lets a lease run in full again, as it was acknowledged: a change that is under way may be refused yet. Its end on the
+    /// clock of `boottime`.
+    pub(super) fn renew(&mut self, key: &TopologyKey, generation: Generation) -> Renewal<Duration> {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| !entry.ending) else { return Renewal::NotFound };
+        let acknowledged = if entry.under_way { entry.former.as_ref() } else { Some(&entry.intent) };
+        let Some(intent) = acknowledged else { return Renewal::NotFound };
+        if generation > Generation(0) && generation < intent.generation {
+            return Renewal::Fenced;
+        }
+        let Some(lease) = intent.spec.lease else { return Renewal::NoLease };
+        let end = boottime() + lease;
+        entry.lease_ends = Some(end);
+        Renewal::Renewed(end)
     }
 
     /// The earliest end of a lease, and the topologies whose lease has ended.

@@ -33,6 +33,7 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
         entry.looked_at = outcome.looked_at;
         entry.ups = outcome.ups();
         entry.sandboxes = outcome.sandboxes();
+        entry.parents = outcome.observed.devices.values().map(|(index, _)| *index).collect();
     }
     let trouble = entry.trouble.clone();
     let view = view(entry, Arc::clone(&outcome.desired), interfaces(entry, outcome), ports(outcome), trouble);

@@ -3,7 +3,7 @@ use crate::domain::{
     check::sample,
     intent::{Assigned, Ownership},
     mac::Mac,
-    spec::{End, TopologySpec},
+    spec::{AttachmentSpec, DeviceSpec, End, MacvlanMode, Target, TopologySpec},
 };
 
 fn key(name: &str) -> TopologyKey {
@@ -77,4 +77,49 @@ fn a_generation_is_forgotten_after_a_day_and_not_when_its_topology_was_made_anew
     assert!(!ledger.forget_deleted(&key("new")), "it still fences");
     assert!(ledger.forget_deleted(&key("old")) && !ledger.forget_deleted(&key("old")));
     assert_eq!(ledger.generation(&key("new")), Generation(7));
+}
+
+/// The same with a lease and a generation.
+fn leased(name: &str, seconds: u64, generation: u64) -> Arc<Intent> {
+    let mut intent = (*intent(name, &["a"])).clone();
+    intent.spec.lease = Some(Duration::from_secs(seconds));
+    intent.generation = Generation(generation);
+    Arc::new(intent)
+}
+
+#[test]
+fn a_renewal_is_of_what_was_acknowledged_and_not_of_a_change_that_is_under_way() {
+    let mut ledger = Ledger::default();
+    let (one, generation) = (key("one"), Generation(5));
+    ledger.begin(leased("one", 600, 5));
+    assert_eq!(ledger.renew(&one, generation), Renewal::NotFound, "it may be refused yet");
+    ledger.settle(&one, Lease::Renewed);
+    ledger.begin(leased("one", 60, 6));
+    let Renewal::Renewed(end) = ledger.renew(&one, generation) else { panic!("fenced by what may be refused yet") };
+    assert!(end > boottime() + Duration::from_secs(300), "with the lease of before");
+    ledger.abort(&one);
+    assert!(matches!(ledger.renew(&one, generation), Renewal::Renewed(_)));
+    ledger.begin(leased("one", 60, 6));
+    ledger.settle(&one, Lease::Renewed);
+    assert_eq!(ledger.renew(&one, generation), Renewal::Fenced);
+    // What is left of an earlier change is no change under way.
+    ledger.get_mut(&one).unwrap().former = Some(leased("one", 600, 5));
+    assert_eq!(ledger.renew(&one, generation), Renewal::Fenced);
+}
+
+#[test]
+fn a_device_of_the_node_concerns_only_those_that_are_on_it() {
+    let mut ledger = Ledger::default();
+    for (name, parent) in [("one", "up0"), ("two", "up1")] {
+        let mut intent = (*intent(name, &[])).clone();
+        let device = DeviceSpec { parent: parent.parse().unwrap(), mode: MacvlanMode::Bridge, ipam: None };
+        let plug = sample::plugged("p", "lan", sample::interface("a", "net1"));
+        intent.spec.attachments = vec![AttachmentSpec { target: Target::Device(device), ..plug }];
+        ledger.begin(Arc::new(intent));
+        ledger.settle(&key(name), Lease::Renewed);
+    }
+    ledger.get_mut(&key("two")).unwrap().parents = BTreeSet::from([4]);
+    assert_eq!(ledger.on_device(9, "up0"), [key("one")]);
+    assert_eq!(ledger.on_device(4, "renamed"), [key("two")], "it was on it before it was renamed");
+    assert_eq!(ledger.on_device(9, "veth1"), []);
 }
