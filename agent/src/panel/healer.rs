@@ -192,7 +192,7 @@ impl Engine {
             match place {
                 Place::Pod(pod) if gone => self.heal_soon(keys, &Cause::Gone(pod)),
                 Place::Pod(_) | Place::Panel(_) | Place::Device { .. } | Place::Node => {
-                    self.heal_soon(keys, &Cause::Heard(moment))
+                    self.heal_soon(keys, &Cause::Heard(moment));
                 }
             }
         }

@@ -228,19 +228,25 @@ impl Ledger {
     /// forgotten: whether something of it may be left.
     pub(super) fn begin(&mut self, intent: Arc<Intent>) -> bool {
         let key = intent.key().clone();
-        let before = match self.entries.get_mut(&key) {
-            Some(entry) => {
-                let before = std::mem::replace(&mut entry.intent, intent);
-                entry.under_way = true;
-                entry.former.replace(before)
-            }
-            None => {
-                self.entries.insert(key.clone(), Entry { under_way: true, ..Entry::new(intent) });
-                None
-            }
+        let before = if let Some(entry) = self.entries.get_mut(&key) {
+            entry.under_way = true;
+            let before = std::mem::replace(&mut entry.intent, intent);
+            entry.former.replace(before)
+        } else {
+            self.entries.insert(key.clone(), Entry { under_way: true, ..Entry::new(intent) });
+            None
         };
         self.index(&key);
         before.is_some()
+    }
+
+    /// Something may be left of what a topology was, or was to be: it keeps its claims until it is gone. False: there is no
+    /// such topology, or it has a past already.
+    pub(super) fn remember_former(&mut self, key: &TopologyKey, former: Arc<Intent>) -> bool {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.former.is_none()) else { return false };
+        entry.former = Some(former);
+        self.index(key);
+        true
     }
 
     /// What it was left nothing behind. Whether it was anything.
@@ -296,10 +302,7 @@ impl Ledger {
         }
         // After all that is: what was claims only what nobody has by now.
         for (key, former) in formers {
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.former = Some(former);
-            }
-            self.index(&key);
+            self.remember_former(&key, former);
         }
     }
 

@@ -76,10 +76,7 @@ impl Engine {
         if let Some(known) = known {
             let strays = self.work(&key, move || found.strays(&of, &known, &*kernel, &*pods)).await;
             return match strays {
-                Ok(strays) => {
-                    self.remove_strays(&key, strays);
-                    true
-                }
+                Ok(strays) => strays.is_none_or(|strays| self.remove_strays(&key, strays)),
                 Err(error) => {
                     tracing::warn!(topology = %key, error = %chain(&error), "what is left of it cannot be looked for");
                     false
@@ -100,13 +97,11 @@ impl Engine {
         removed.is_ok()
     }
 
-    /// Heals a topology from strays: they are what it was.
-    fn remove_strays(&self, key: &TopologyKey, strays: Option<Intent>) {
-        let Some(strays) = strays else { return };
+    /// Heals a topology from strays: they are what it was. False: it has a past already, which has to go first.
+    fn remove_strays(&self, key: &TopologyKey, strays: Intent) -> bool {
         tracing::info!(topology = %key, "its pods have interfaces that are marked as its own and that it does not know");
-        if let Some(entry) = self.ledger().get_mut(key) {
-            entry.former.get_or_insert_with(|| Arc::new(strays));
-        }
+        let remembered = self.ledger().remember_former(key, Arc::new(strays));
         self.heal_soon(vec![key.clone()], &Cause::Started);
+        remembered
     }
 }

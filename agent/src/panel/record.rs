@@ -25,7 +25,7 @@ use super::{converge::Outcome, ledger::Entry, view::TopologyView};
 pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     if let Some(failures) = &outcome.failures {
         entry.failures.clone_from(failures);
-        entry.trouble = None;
+        (entry.trouble, entry.failed) = (None, Duration::ZERO);
     }
     // A look that found work and left it undone explains nothing of what was heard before it, and the heal that comes has
     // to see what has changed.

@@ -139,9 +139,8 @@ impl Engine {
         }
         if unfinished {
             // What is left of the refused change goes later: with the topology that was before, or as nobody's.
-            match self.ledger().get_mut(key) {
-                Some(entry) => entry.former = Some(intent),
-                None => self.0.orphans.notify_one(),
+            if !self.ledger().remember_former(key, intent) {
+                self.0.orphans.notify_one();
             }
             self.heal_after(key, FIRST_PAUSE);
         }

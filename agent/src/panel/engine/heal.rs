@@ -1,6 +1,6 @@
 //! What an event sets off.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
     causes::chain,
@@ -81,7 +81,6 @@ impl Engine {
             let kept = ledger.get(key).is_some_and(|entry| entry.keeps_former(outcome));
             let forgotten = outcome.former_is_gone && !kept && ledger.forget_former(key);
             if let Some(entry) = ledger.get_mut(key) {
-                entry.failed = Duration::ZERO;
                 match cause {
                     // What goes and comes with a pod is nobody's quarrel.
                     _ if restarted => {}

@@ -123,3 +123,16 @@ fn a_device_of_the_node_concerns_only_those_that_are_on_it() {
     assert_eq!(ledger.on_device(4, "renamed"), [key("two")], "it was on it before it was renamed");
     assert_eq!(ledger.on_device(9, "veth1"), []);
 }
+
+#[test]
+fn what_may_be_left_of_a_refused_change_keeps_its_claims_until_it_is_gone() {
+    let mut ledger = Ledger::default();
+    let one = key("one");
+    ledger.begin(intent("one", &["a"]));
+    ledger.settle(&one, Lease::Renewed);
+    assert!(ledger.remember_former(&one, intent("one", &["b"])));
+    assert!(!ledger.remember_former(&one, intent("one", &["c"])), "one past at a time");
+    assert_eq!(ledger.of_pod(&PodKey::new("b")), [key("one")], "a pod that comes wakes it");
+    ledger.forget_former(&one);
+    assert_eq!(ledger.of_pod(&PodKey::new("b")), []);
+}
