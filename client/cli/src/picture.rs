@@ -91,8 +91,8 @@ impl Kind {
 }
 
 impl Plug {
-    /// What is written at the cable's end, one line each: name, addresses, and what is not as it should be.
-    fn lines(&self) -> Vec<String> {
+    /// What is written at the cable's end whatever its state is, one line each: name and addresses.
+    fn steady_lines(&self) -> Vec<String> {
         /// More addresses than this are counted.
         const SHOWN: usize = 3;
         let mut lines = vec![format!("{} {}", self.sign.symbol(), self.name)];
@@ -100,6 +100,12 @@ impl Plug {
         if self.addresses.len() > SHOWN {
             lines.push(format!("and {} more", self.addresses.len() - SHOWN));
         }
+        lines
+    }
+
+    /// All that is written there: also what is not as it should be.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = self.steady_lines();
         if self.sign != Sign::Ready && self.sign != Sign::Unknown {
             lines.push(self.sign.word().to_owned());
         }
@@ -114,17 +120,23 @@ impl Plug {
 }
 
 impl Node {
-    /// What is written in the box, one line each.
-    fn lines(&self) -> Vec<String> {
+    /// What is written in the box whatever its state is, one line each: its name, what it is, and more about it.
+    fn steady_lines(&self) -> Vec<String> {
         let symbol = if self.kind == Kind::Pod { "" } else { self.sign.symbol() };
         let mut lines = vec![format!("{symbol} {}", self.name).trim_start().to_owned()];
-        let word = match self.sign {
-            Sign::Ready | Sign::Unknown => self.kind.word().to_owned(),
-            _ if self.kind == Kind::Pod => self.kind.word().to_owned(),
-            other => format!("{}, {}", self.kind.word(), other.word()),
-        };
-        lines.push(word);
+        lines.push(self.kind.word().to_owned());
         lines.extend(self.notes.iter().cloned());
+        lines
+    }
+
+    /// All that is written there.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = self.steady_lines();
+        match self.sign {
+            Sign::Ready | Sign::Unknown => {}
+            _ if self.kind == Kind::Pod => lines.push("nothing plugged".to_owned()),
+            other => lines[1] = format!("{}, {}", self.kind.word(), other.word()),
+        }
         lines
     }
 }
@@ -178,7 +190,6 @@ impl Picture {
             let mut own = self.cables.iter().filter(|plug| plug.pod == index);
             if own.all(|plug| plug.cable == Cable::Missing) {
                 node.sign = Sign::Pending;
-                node.notes.push("nothing plugged".to_owned());
             }
         }
     }

@@ -125,11 +125,13 @@ fn each_kind_of_wire_passes_what_it_says() {
             agent.delete("12").await.unwrap();
         }
         let names: Vec<_> = samples([0; 6]).into_iter().map(|sample| sample.name).collect();
-        let heads: String = columns.iter().map(|(kind, _)| format!("{kind:>13}")).collect();
-        println!("{:<24}{heads}", "frame");
-        for (row, name) in names.iter().enumerate() {
-            let cell = |(_, passes): &(&str, Vec<bool>)| format!("{:>13}", if passes[row] { "passes" } else { "-" });
-            println!("{name:<24}{}", columns.iter().map(cell).collect::<String>());
+        let row = |head: &str, cells: Vec<&str>| {
+            let cells: Vec<_> = cells.into_iter().map(|cell| format!("{cell:>13}")).collect();
+            println!("{head:<24}{}", cells.concat());
+        };
+        row("frame", columns.iter().map(|(kind, _)| *kind).collect());
+        for (at, name) in names.iter().enumerate() {
+            row(name, columns.iter().map(|(_, passes)| if passes[at] { "passes" } else { "-" }).collect());
         }
         for (kind, passed) in &columns {
             for (row, name) in names.iter().enumerate() {

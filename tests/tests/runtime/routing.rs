@@ -62,13 +62,20 @@ fn ospf() -> String {
 }
 
 fn bgp(number: u8) -> String {
-    let mut text = format!("router bgp 6500{number}\n bgp router-id 10.255.0.{number}\n no bgp ebgp-requires-policy\n");
-    for (wire, net) in [(&LINK, 1), (&BRIDGE, 2)] {
-        let far = format!("10.{net}.0.{}", 3 - number);
-        text += &format!(" neighbor {far} remote-as 6500{}\n neighbor {far} timers 1 {}\n", 3 - number, wire.hold);
-        text += &format!(" neighbor {far} timers connect 1\n neighbor {far} advertisement-interval 0\n");
-    }
-    text
+    let far = 3 - number;
+    let neighbour = |(wire, net): (&Wire, u8)| {
+        let peer = format!("10.{net}.0.{far}");
+        format!(
+            " neighbor {peer} remote-as 6500{far}\n neighbor {peer} timers 1 {}\n neighbor {peer} timers connect 1\n \
+             neighbor {peer} advertisement-interval 0\n",
+            wire.hold
+        )
+    };
+    format!(
+        "router bgp 6500{number}\n bgp router-id 10.255.0.{number}\n no bgp ebgp-requires-policy\n{}{}",
+        neighbour((&LINK, 1)),
+        neighbour((&BRIDGE, 2))
+    )
 }
 
 /// Starts a router in its pod.

@@ -1,6 +1,6 @@
 //! How large a box is, and where on it cables end.
 
-use super::{Kind, Picture};
+use super::{Kind, Node, Picture, Plug};
 use crate::words::columns;
 
 /// Width of a column of text, in pixels: monospaced fonts have at most 0.61 of their size, which is 12.
@@ -55,13 +55,23 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
+    /// Those of everything that is written.
     pub(super) fn of(picture: &Picture) -> Self {
+        Self::measured(picture, Node::lines, Plug::lines)
+    }
+
+    /// Those of what is written whatever the states are.
+    pub(super) fn steady(picture: &Picture) -> Self {
+        Self::measured(picture, Node::steady_lines, Plug::steady_lines)
+    }
+
+    fn measured(picture: &Picture, of: fn(&Node) -> Vec<String>, at: fn(&Plug) -> Vec<String>) -> Self {
         let heads = picture.nodes.iter().map(|node| {
-            let (width, height) = text_size(&node.lines());
+            let (width, height) = text_size(&of(node));
             // The ends of a wire are round.
             if node.kind == Kind::Pod { (width + 8.0, height + 6.0) } else { (width + 16.0, height) }
         });
-        Self { heads: heads.collect(), tabs: picture.cables.iter().map(|plug| text_size(&plug.lines())).collect() }
+        Self { heads: heads.collect(), tabs: picture.cables.iter().map(|plug| text_size(&at(plug))).collect() }
     }
 
     /// The size of a node whose cables end before and after it, as (across, along).

@@ -14,6 +14,8 @@ const LONGEST: [f64; 3] = [760.0, 1240.0, 1900.0];
 const ASPECT: (f64, f64) = (1.8, 2.5);
 /// The width of a page.
 const PAGE: f64 = 1300.0;
+/// Components stand side by side up to this width at least.
+const NARROWEST: f64 = 900.0;
 /// From how many boxes a component of up to so many cables is laid out, at most.
 const ROOTS: [(usize, usize); 3] = [(80, 24), (240, 6), (usize::MAX, 1)];
 /// What a crossing costs, where a large picture costs some hundreds.
@@ -62,24 +64,29 @@ pub(super) struct Layout {
     pub(super) downwards: bool,
 }
 
-/// Lays a picture out. The same picture always comes out the same.
+/// Lays a picture out. The same picture always comes out the same, and states do not decide where what stands: who looks again
+/// finds it where it was.
 pub(super) fn layout(picture: &Picture) -> Layout {
-    let sizes = Sizes::of(picture);
+    let (steady, sizes) = (Sizes::steady(picture), Sizes::of(picture));
     let neighbours = neighbours(picture);
     let parts = components(picture, &neighbours);
-    let mut best: Option<(f64, Layout)> = None;
+    let mut best: Option<(f64, Way, f64, Vec<usize>)> = None;
     for way in [Way::Right, Way::Down] {
         for longest in LONGEST {
-            let laid = parts.iter().map(|part| component(picture, &sizes, &neighbours, part, way, longest));
-            let (costs, laid): (Vec<_>, Vec<_>) = laid.unzip();
-            let whole = packed(laid, longest.max(900.0), way);
-            let cost = costs.iter().sum::<f64>() + shape(whole.size);
-            if best.as_ref().is_none_or(|(least, _)| cost + 0.5 < *least) {
-                best = Some((cost, whole));
+            let frame = Frame { picture, sizes: &steady, neighbours: &neighbours, way, longest };
+            let chosen: Vec<_> = parts.iter().map(|part| frame.root(part)).collect();
+            let tangle: f64 = chosen.iter().map(|choice| choice.tangle).sum();
+            let roots = chosen.iter().map(|choice| choice.root).collect();
+            let cost = tangle + shape(packed(chosen.into_iter().map(|choice| choice.layout), longest, way).size);
+            if best.as_ref().is_none_or(|(least, ..)| cost + 0.5 < *least) {
+                best = Some((cost, way, longest, roots));
             }
         }
     }
-    best.map(|(_, layout)| layout).unwrap_or_default()
+    let Some((_, way, longest, roots)) = best else { return Layout::default() };
+    let frame = Frame { picture, sizes: &sizes, neighbours: &neighbours, way, longest };
+    let laid = parts.iter().zip(roots).map(|(part, root)| frame.from(part, root).1);
+    packed(laid, longest, way)
 }
 
 /// What a size costs: large pictures, those that are wider than a page, and those that are much longer than wide or the
@@ -102,35 +109,57 @@ fn crooked(layout: &Layout) -> f64 {
     layout.lines.iter().map(sideways).sum::<f64>() / 20.0
 }
 
-/// A component in its best layout, with the cost of its cables.
-fn component(
-    picture: &Picture,
-    sizes: &Sizes,
-    neighbours: &[Vec<usize>],
-    part: &Component,
+/// What components are laid out in.
+#[derive(Clone, Copy)]
+struct Frame<'a> {
+    picture: &'a Picture,
+    sizes: &'a Sizes,
+    neighbours: &'a [Vec<usize>],
     way: Way,
     longest: f64,
-) -> (f64, Layout) {
-    let (nodes, cables) = (&part.nodes, part.plugs.len());
-    // From those with many cables first, then as they were named.
-    let mut roots = nodes.clone();
-    roots.sort_by_key(|node| std::cmp::Reverse(neighbours[*node].len()));
-    roots.truncate(ROOTS.iter().find(|(most, _)| cables <= *most).map_or(1, |(_, roots)| *roots));
-    // And from the first one named, with which a chain begins.
-    roots.extend(nodes.first());
-    let mut best: Option<(f64, f64, Layout)> = None;
-    for root in roots {
-        let mut layered = Layered::new(picture, sizes, &part.plugs, &levels(neighbours, root), way, longest);
+}
+
+/// The best that a component can be in a frame.
+#[derive(Default)]
+struct Choice {
+    /// The box in its first rank.
+    root: usize,
+    /// What its cables cost.
+    tangle: f64,
+    layout: Layout,
+}
+
+impl Frame<'_> {
+    /// Chooses where the layout of a component begins.
+    fn root(&self, part: &Component) -> Choice {
+        let cables = part.plugs.len();
+        // From those with many cables first, then as they were named.
+        let mut roots = part.nodes.clone();
+        roots.sort_by_key(|node| std::cmp::Reverse(self.neighbours[*node].len()));
+        roots.truncate(ROOTS.iter().find(|(most, _)| cables <= *most).map_or(1, |(_, roots)| *roots));
+        // And from the first one named, with which a chain begins.
+        roots.extend(part.nodes.first());
+        let mut best: Option<(f64, Choice)> = None;
+        for root in roots {
+            let (tangle, layout) = self.from(part, root);
+            let cost = tangle + shape(layout.size);
+            if best.as_ref().is_none_or(|(least, _)| cost + 0.5 < *least) {
+                best = Some((cost, Choice { root, tangle, layout }));
+            }
+        }
+        best.map(|(_, choice)| choice).unwrap_or_default()
+    }
+
+    /// A component whose ranks begin with a box, and what its cables cost.
+    fn from(&self, part: &Component, root: usize) -> (f64, Layout) {
+        let Self { picture, sizes, neighbours, way, longest } = *self;
+        let levels = levels(neighbours, root);
+        let mut layered = Layered::new(picture, sizes, &part.plugs, &levels, way, longest);
         let crossings = CROSSING * float(order(&mut layered));
         let places = place(picture, sizes, &layered, way);
         let drawn = drawn(picture, sizes, &layered, &places, way);
-        let tangle = crossings + crooked(&drawn);
-        let cost = tangle + shape(drawn.size);
-        if best.as_ref().is_none_or(|(least, ..)| cost + 0.5 < *least) {
-            best = Some((cost, tangle, drawn));
-        }
+        (crossings + crooked(&drawn), drawn)
     }
-    best.map(|(_, cables, layout)| (cables, layout)).unwrap_or_default()
 }
 
 /// Coordinates of a placed component, from (0, 0).
@@ -222,7 +251,8 @@ fn labels(picture: &Picture, sizes: &Sizes, layered: &Layered, way: Way) -> Vec<
 }
 
 /// Components beside each other, in rows that are about as wide as a page.
-fn packed(parts: Vec<Layout>, page: f64, way: Way) -> Layout {
+fn packed(parts: impl Iterator<Item = Layout>, longest: f64, way: Way) -> Layout {
+    let page = longest.max(NARROWEST);
     let mut whole = Layout { downwards: way == Way::Down, ..Layout::default() };
     let (mut x, mut y, mut row) = (0.0_f64, 0.0_f64, 0.0_f64);
     for part in parts {

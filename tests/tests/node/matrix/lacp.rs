@@ -71,7 +71,9 @@ fn two_links_are_one_aggregate_that_outlives_a_pulled_cable() {
         wanted.links =
             vec![link("w1", nic("a", "net1"), nic("b", "net1")), link("w2", nic("a", "net2"), nic("b", "net2"))];
         let (agent, pods) = wired(lab, wanted).await;
-        pods.iter().for_each(|pod| bond(pod, &["net1", "net2"]));
+        for pod in &pods {
+            bond(pod, &["net1", "net2"]);
+        }
         println!("LACP over two links: aggregated after {:?}", agreed(&pods, 2).await);
         pods[0].ip("address add 10.9.0.1/24 dev bond0");
         pods[1].ip("address add 10.9.0.2/24 dev bond0");
@@ -104,7 +106,9 @@ fn transparent_bridges_pass_lacp_and_standard_ones_do_not() {
             }
         }
         let (agent, pods) = wired(lab, wanted.clone()).await;
-        pods.iter().for_each(|pod| bond(pod, &["net1", "net2"]));
+        for pod in &pods {
+            bond(pod, &["net1", "net2"]);
+        }
         println!("LACP over two TRANSPARENT bridges: aggregated after {:?}", agreed(&pods, 2).await);
         for bridge in &mut wanted.bridges {
             bridge.l2_profile = podwire_proto::v1::L2Profile::Standard.into();

@@ -112,6 +112,20 @@ fn the_triangle_has_no_crossing() {
     }
 }
 
+#[test]
+fn states_do_not_move_what_is_drawn() {
+    let mut changed = triangle();
+    for (at, attachment) in changed.attachments.iter_mut().enumerate() {
+        let status = attachment.interface.as_mut().unwrap().status.as_mut().unwrap();
+        let states = [v1::State::Ready, v1::State::Degraded, v1::State::Failed];
+        (status.state, status.carrier) = (states[at % 3].into(), at % 2 == 0);
+    }
+    let (before, after) = (layout(&Picture::new(&triangle())), layout(&Picture::new(&changed)));
+    assert_eq!(before.downwards, after.downwards);
+    let order = |it: &Layout| it.nodes.iter().map(|placed| placed.node).collect::<Vec<_>>();
+    assert_eq!(order(&before), order(&after));
+}
+
 /// Any topology: pods by number, wired to bridges by number and to each other.
 fn any_topology() -> impl Strategy<Value = v1::Topology> {
     let name = "[a-z0-9漢é.-]{1,40}";
