@@ -24,4 +24,6 @@ pub mod spec;
 pub mod status;
 pub mod step;
 mod stored;
+pub mod uplink;
 pub mod violation;
+pub mod vlans;

@@ -1,6 +1,7 @@
 //! The only room that talks to the kernel: netlink, namespaces, mounts, sysctls. Blocking and small.
 
 mod attribute;
+mod bridge_vlan;
 mod capture;
 mod clock;
 mod delays;
@@ -25,6 +26,7 @@ mod site;
 mod socket;
 mod stitch;
 mod survey;
+mod uplink;
 mod verify;
 
 use std::{

@@ -90,6 +90,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         }
         ChangeError::Assign(AssignError::NameTaken { field, .. }) => refuse("NAME_TAKEN", field),
         ChangeError::Assign(AssignError::AddressTaken { field, .. }) => refuse("ADDRESS_TAKEN", field),
+        ChangeError::Assign(AssignError::VlanTaken { field, .. }) => refuse("VLAN_TAKEN", field),
         ChangeError::NoDevice { interface, .. } => refuse("NO_DEVICE", &interface.to_string()),
         ChangeError::ManagedByApply(key) => refuse("MANAGED_BY_APPLY", &key.to_string()),
         ChangeError::ManagedByCalls(key) => refuse("MANAGED_BY_CALLS", &key.to_string()),
@@ -99,6 +100,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         ChangeError::PodRefused { interface, reason, .. } | ChangeError::InTheWay { interface, reason, .. } => {
             refuse(reason, &interface.to_string())
         }
+        ChangeError::Uplink { bridge, reason, .. } => refuse(reason, &bridge.to_string()),
         ChangeError::NotPlugged { what, .. } => refuse("NOT_PLUGGED", what),
         ChangeError::Ended { what, .. } => say(Code::Aborted, "GONE", resource("call", what, error)),
         ChangeError::NotAllowed { field, what, .. } => {

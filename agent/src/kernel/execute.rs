@@ -1,5 +1,7 @@
 //! Carries out steps: as few system calls as the order of the steps allows.
 
+mod uplinks;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::AsFd,
@@ -17,10 +19,10 @@ use crate::domain::{
 };
 
 use super::{
-    KernelError, StepFailed, ethtool, inet, link, observe, queue, retire,
+    KernelError, StepFailed, bridge_vlan, ethtool, inet, link, observe, queue, retire,
     site::{LinuxSite, PanelDoor},
     socket::{Request, RouteSocket},
-    stitch,
+    stitch, uplink,
 };
 
 /// How long a new interface may take until it forwards. Linkwatch runs at least once a second.
@@ -71,6 +73,7 @@ impl<'a> Executor<'a> {
         let mut used = BTreeSet::new();
         if let Some(seen) = &site.seen.panel {
             panel.extend(seen.bridges.iter().map(|(name, bridge)| (name.clone(), bridge.index)));
+            panel.extend(seen.uplinks.iter().map(|(name, uplink)| (name.clone(), uplink.index)));
             panel.extend(seen.ports.iter().map(|(name, port)| (name.clone(), port.index)));
             used.extend(seen.strangers.iter().map(|(index, _)| *index));
         }
@@ -113,7 +116,9 @@ impl<'a> Executor<'a> {
             Step::ConfigureBridge(bridge) => {
                 let device = bridge_device_name(&bridge.name);
                 let index = self.bridge(at, &bridge.name)?;
-                self.add(at, &Door::Panel, link::configure_bridge(&device, index, bridge))
+                let seen = self.site.seen.panel.as_ref().and_then(|panel| panel.bridges.get(&device));
+                let filters = seen.is_some_and(|seen| seen.options.vlan_filtering);
+                self.add(at, &Door::Panel, link::configure_bridge(&device, index, bridge, filters))
             }
             Step::CreateVeth(nic, bridge) => self.create_veth(at, nic, bridge.as_ref()),
             Step::CreateDirect(a, b) => {
@@ -122,6 +127,9 @@ impl<'a> Executor<'a> {
                 self.add(at, &Door::Pod(a.key.pod.clone()), request)
             }
             Step::CreateMacvlan { nic, parent, mode } => self.create_macvlan(at, nic, parent, *mode),
+            Step::CreateUplink(uplink) => self.create_uplink(at, uplink),
+            Step::ConfigureUplink(uplink) => self.configure_uplink(at, uplink),
+            Step::JoinUplink(uplink) => self.join_uplink(at, uplink),
             Step::SetPortMtu(nic, mtu) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_mtu(index, *mtu))
@@ -134,6 +142,10 @@ impl<'a> Executor<'a> {
             Step::SetBridgePort(nic, port) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_bridge_port(index, *port))
+            }
+            Step::SetPortVlans(nic, vlans) => {
+                let index = self.port(at, nic)?;
+                bridge_vlan::set(index, vlans).into_iter().try_for_each(|request| self.add(at, &Door::Panel, request))
             }
             Step::Stitch(nic, far) => {
                 let (from, to) = (self.port(at, nic)?, self.port(at, far)?);
@@ -183,6 +195,11 @@ impl<'a> Executor<'a> {
                 Ok(())
             }
             Step::RemoveNic(nic, index) => self.forgive(at, &Door::Pod(nic.pod.clone()), link::remove(*index)),
+            Step::RemoveUplink(device, index) => {
+                self.panel.remove(device);
+                self.forgive(at, &Door::Panel, uplink::deafen(*index))?;
+                self.forgive(at, &Door::Panel, link::remove(*index))
+            }
             Step::RemoveBridge(_, index) | Step::RemoveStranger(_, index) => {
                 self.forgive(at, &Door::Panel, link::remove(*index))
             }
@@ -360,7 +377,7 @@ impl<'a> Executor<'a> {
 }
 
 /// What is to be removed is not there: an absent hook is EINVAL to the kernel, an absent qdisc ENOENT.
-fn removed_already(error: &KernelError) -> bool {
+pub(super) fn removed_already(error: &KernelError) -> bool {
     error.is_gone()
         || matches!(error, KernelError::Netlink { operation: "RTM_DELQDISC", errno: nix::errno::Errno::EINVAL, .. })
 }

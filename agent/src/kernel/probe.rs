@@ -4,7 +4,7 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{LinkMessage, MacVlanMode},
 };
-use rtnetlink::{LinkBridge, LinkMacVlan, LinkMessageBuilder, LinkVeth};
+use rtnetlink::{LinkBridge, LinkMacVlan, LinkMessageBuilder, LinkVeth, LinkVlan};
 
 use crate::domain::{
     bpf::{Instruction, RET_K},
@@ -54,6 +54,7 @@ pub fn probe() -> Result<Vec<Capability>, KernelError> {
         note("ethtool", "`tx_checksum` of interfaces", ethtool::set(10, false));
         note("macvlan", "attachments to devices of the node", macvlan(&mut socket));
         note("packet", "captures and `podwire verify`", packet());
+        note("vlan", "VLANs of devices of the node", new(&mut socket, LinkVlan::new("pw-tag", 10, 1).build()));
         note("vlan_filtering", "VLANs on bridges", vlan_filtering(&mut socket));
         Ok(found)
     })?

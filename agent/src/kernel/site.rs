@@ -150,9 +150,9 @@ impl LinuxSite {
 impl Site for LinuxSite {
     fn observe(&mut self) -> Result<Observed, KernelError> {
         self.looked_at = self.ear.mark()?;
-        let mut observed = Observed { panel: None, pods: self.closed.clone(), devices: BTreeMap::new() };
+        let mut observed = Observed { panel: None, pods: self.closed.clone(), ..Observed::default() };
         if let Some(panel) = &mut self.panel {
-            let mut seen = observe::panel(&mut panel.socket, &self.pods)?;
+            let mut seen = observe::panel(&mut panel.socket, &self.pods, &mut self.node)?;
             if self.checksums && !seen.ports.is_empty() {
                 let checksums = ethtool::tx_checksums(&panel_netns(&self.dir, &self.panel_name)?)?;
                 for port in seen.ports.values_mut() {
@@ -168,7 +168,8 @@ impl Site for LinuxSite {
         }
         for device in &self.devices {
             if let Some(found) = observe::device(&mut self.node, device.as_str())? {
-                observed.devices.insert(device.to_string(), found);
+                observed.devices.insert(device.to_string(), found.index_and_mtu);
+                observed.node_bridges.extend(found.is_bridge.then(|| device.to_string()));
             }
         }
         self.seen = observed.clone();

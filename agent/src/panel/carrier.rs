@@ -64,9 +64,11 @@ pub(super) fn news(before: &TopologyView, now: &TopologyView, ups: &Ups) -> Opti
 
 fn why<'a>(nic: &'a Nic, ups: &Ups) -> Why<'a> {
     let far = match &nic.wire {
-        Wire::Bridge { up: false, .. } | Wire::Stitch { up: false, .. } => return Why::Pulled,
+        Wire::Bridge { up: false, .. } | Wire::Stitch { up: false, .. } | Wire::Uplink { up: false, .. } => {
+            return Why::Pulled;
+        }
         Wire::Stitch { far, .. } | Wire::Direct { far } => Some(far),
-        Wire::Bridge { .. } | Wire::Device { .. } => None,
+        Wire::Bridge { .. } | Wire::Uplink { .. } | Wire::Device { .. } => None,
     };
     if ups.get(&nic.key) == Some(&false) {
         return Why::Down;

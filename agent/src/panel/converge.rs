@@ -17,6 +17,7 @@ use crate::{
         plan::{Plan, Trouble, plan},
         spec::InterfaceId,
         step::Step,
+        uplink::{Uplink, UplinkSpec},
     },
     kernel::{Kernel, KernelError, Moment, Site, SiteView, StepFailed},
     pods::{Pods, Wanted},
@@ -136,12 +137,15 @@ impl Converge {
     /// Refuses where an interface that the change touches belongs to a pod that is there and cannot be plugged. One that
     /// was in trouble before and is not touched is no reason: one pod could hold up everybody else's.
     pub(super) fn refuse_trouble(&self) -> Result<(), ChangeError> {
-        let touched = |id: &InterfaceId| !self.nic(id).is_some_and(|nic| self.is_untouched(nic));
+        let touched = |id: &InterfaceId| !self.is_untouched(id);
         let Some((id, trouble)) = self.plan.trouble.iter().find(|(id, _)| touched(id)) else { return Ok(()) };
         let (interface, pod) = (id.clone(), self.nic(id).map(|nic| nic.owner.to_string()).unwrap_or_default());
         Err(match trouble {
             Trouble::Refused(refusal) => {
                 ChangeError::PodRefused { interface, pod, reason: refusal.reason, message: refusal.message.clone() }
+            }
+            Trouble::InTheWay { reason, message } if self.nic(id).is_none() => {
+                ChangeError::Uplink { bridge: id.element.clone(), reason, message: message.clone() }
             }
             Trouble::InTheWay { reason, message } => {
                 ChangeError::InTheWay { interface, pod, reason, message: message.clone() }
@@ -161,7 +165,7 @@ impl Converge {
         self.run(|_, _| true)
     }
 
-    fn run(mut self, may_fail_alone: impl Fn(&Self, &Nic) -> bool) -> Result<Outcome, ChangeError> {
+    fn run(mut self, may_fail_alone: impl Fn(&Self, &InterfaceId) -> bool) -> Result<Outcome, ChangeError> {
         let most = ROUNDS + self.desired.nics.len();
         for _ in 0..most {
             if self.plan.steps.is_empty() {
@@ -171,9 +175,9 @@ impl Converge {
             let done = executed.as_ref().map_or_else(|failed| failed.at, |()| self.plan.steps.len());
             self.taken.extend(self.plan.steps.iter().take(done).cloned());
             if let Err(failed) = executed {
-                let nic = self.plan.steps.get(failed.at).and_then(Step::nic).and_then(|key| self.desired.nic(key));
-                let alone = nic.filter(|nic| may_fail_alone(&self, nic)).map(|nic| nic.id.clone());
-                let Some(id) = alone else { return Err(self.step_error(failed)) };
+                let step = self.plan.steps.get(failed.at);
+                let alone = step.and_then(|step| self.concerned(step)).filter(|id| may_fail_alone(&self, id));
+                let Some(id) = alone.cloned() else { return Err(self.step_error(failed)) };
                 self.leave_alone(id, &failed);
             }
             self.look_again()?;
@@ -190,9 +194,20 @@ impl Converge {
         self.skip.insert(id);
     }
 
-    /// Whether a NIC is what it was before the change.
-    fn is_untouched(&self, nic: &Nic) -> bool {
-        self.former.as_ref().and_then(|former| former.nic(&nic.key)) == Some(nic)
+    /// The interface that a step is for, or the bridge whose uplink it is for.
+    fn concerned<'a>(&'a self, step: &'a Step) -> Option<&'a InterfaceId> {
+        let nic = || self.desired.nic(step.nic()?).map(|nic| &nic.id);
+        step.uplink().or_else(nic)
+    }
+
+    /// Whether an interface, or the uplink of a bridge, is what it was before the change.
+    fn is_untouched(&self, id: &InterfaceId) -> bool {
+        let Some(former) = &self.former else { return false };
+        let uplink = |uplinks: &[Uplink]| uplinks.iter().find(|uplink| uplink.id == *id).cloned();
+        match self.nic(id) {
+            Some(nic) => former.nic(&nic.key) == Some(nic),
+            None => uplink(&former.uplinks).is_some_and(|before| Some(before) == uplink(&self.desired.uplinks)),
+        }
     }
 
     fn nic(&self, id: &InterfaceId) -> Option<&Nic> {
@@ -279,7 +294,7 @@ fn view(
             Wire::Direct { far } => {
                 direct.insert((nic.key.pod.clone(), far.pod.clone()));
             }
-            Wire::Device { parent, .. } => {
+            Wire::Device { parent, .. } | Wire::Uplink { spec: UplinkSpec { parent, .. }, .. } => {
                 devices.insert(parent.clone());
             }
             Wire::Bridge { .. } | Wire::Stitch { .. } => {}
@@ -288,6 +303,8 @@ fn view(
             routes_of.insert(nic.key.pod.clone());
         }
     }
+    let uplinks = target.uplinks.iter().chain(former.into_iter().flat_map(|former| &former.uplinks));
+    devices.extend(uplinks.map(|uplink| uplink.spec.parent.clone()));
     let checksums = target.finishes_checksums() || former.is_some_and(Desired::finishes_checksums);
     Ok(SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, direct, routes_of, checksums, devices })
 }

@@ -1,5 +1,7 @@
 //! All intents of the node, and what they claim from each other.
 
+mod claims;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -9,16 +11,15 @@ use std::{
 
 use crate::{
     domain::{
-        assign::Claims,
         if_name::IfName,
         intent::{Generation, Intent, NicKey, PodKey},
         name::{Namespace, TopologyKey},
         observed::SandboxId,
-        spec::{InterfaceId, PodOwner},
+        spec::InterfaceId,
         status::State,
+        uplink::{self, VlanId},
     },
     kernel::{Moment, boottime},
-    pods::Pods,
     store::Record,
 };
 
@@ -29,6 +30,8 @@ use super::{
     request::{Fence, Renewal},
     view::TopologyView,
 };
+
+pub(super) use claims::Others;
 
 /// How long a deleted topology's generation fences.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -152,6 +155,7 @@ pub(super) struct Ledger {
     deleted: BTreeMap<TopologyKey, (Generation, SystemTime)>,
     nics: BTreeMap<NicKey, TopologyKey>,
     addresses: BTreeMap<(IfName, IpAddr), TopologyKey>,
+    vlans: BTreeMap<(IfName, VlanId), TopologyKey>,
 }
 
 impl Ledger {
@@ -189,10 +193,13 @@ impl Ledger {
     /// Topologies that have an interface on a device of the node: on one of this name, or on what had this index when they
     /// were last looked at.
     pub(super) fn on_device(&self, index: u32, name: &str) -> Vec<TopologyKey> {
-        let on_device = |entry: &Entry| {
-            entry.parents.contains(&index) || entry.intent.spec.devices().any(|own| own.as_str() == name)
+        let on_device = |key: &TopologyKey, entry: &Entry| {
+            let spec = &entry.intent.spec;
+            entry.parents.contains(&index)
+                || spec.devices().any(|own| own.as_str() == name)
+                || uplink::ports(key, spec).any(|own| own == name)
         };
-        self.entries.iter().filter(|(_, entry)| on_device(entry)).map(|(key, _)| key.clone()).collect()
+        self.entries.iter().filter(|(key, entry)| on_device(key, entry)).map(|(key, _)| key.clone()).collect()
     }
 
     /// Topologies whose interfaces are not all READY, or of whose past something may be left.
@@ -359,11 +366,17 @@ impl Ledger {
     fn index(&mut self, key: &TopologyKey) {
         self.nics.retain(|_, owner| owner != key);
         self.addresses.retain(|_, owner| owner != key);
+        self.vlans.retain(|_, owner| owner != key);
         let Some(entry) = self.entries.get(key) else { return };
         self.nics.extend(entry.intent.nics().map(|nic| (nic.clone(), key.clone())));
         let addresses = entry.intent.device_addresses();
         self.addresses.extend(addresses.map(|(parent, address)| ((parent.clone(), address), key.clone())));
+        let vlans = entry.intent.vlans();
+        self.vlans.extend(vlans.map(|(parent, vlan)| ((parent.clone(), vlan), key.clone())));
         let Some(former) = &entry.former else { return };
+        for (parent, vlan) in former.vlans() {
+            self.vlans.entry((parent.clone(), vlan)).or_insert_with(|| key.clone());
+        }
         for nic in former.nics() {
             self.nics.entry(nic.clone()).or_insert_with(|| key.clone());
         }
@@ -376,27 +389,6 @@ impl Ledger {
 /// Whether a deletion is less than a day ago. A clock that was set back makes it younger, not forgotten.
 fn is_fresh(at: SystemTime) -> bool {
     at.elapsed().ok().is_none_or(|age| age < TOMBSTONE)
-}
-
-/// What others than one topology claim.
-pub(super) struct Others<'a> {
-    pub ledger: &'a Ledger,
-    pub key: &'a TopologyKey,
-    pub pods: &'a dyn Pods,
-}
-
-impl Claims for Others<'_> {
-    fn nic_owner(&self, nic: &NicKey) -> Option<TopologyKey> {
-        self.ledger.nics.get(nic).filter(|owner| *owner != self.key).cloned()
-    }
-
-    fn address_owner(&self, parent: &IfName, address: IpAddr) -> Option<TopologyKey> {
-        self.ledger.addresses.get(&(parent.clone(), address)).filter(|owner| *owner != self.key).cloned()
-    }
-
-    fn pod_key(&self, namespace: &Namespace, owner: &PodOwner) -> PodKey {
-        self.pods.key(namespace, owner)
-    }
 }
 
 #[cfg(test)]

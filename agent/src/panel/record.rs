@@ -15,6 +15,7 @@ use crate::{
         plan::{Plan, Trouble},
         spec::InterfaceId,
         status::{InterfaceStatus, PortStatus, State},
+        uplink::Uplink,
     },
     kernel::boottime,
 };
@@ -139,7 +140,41 @@ fn interfaces(entry: &Entry, outcome: &Outcome) -> BTreeMap<InterfaceId, Interfa
         };
         (nic.id.clone(), status)
     };
-    desired.nics.iter().map(status).collect()
+    let uplink = |uplink: &Uplink| {
+        let (state, reason) = judge_uplink(uplink, plan, entry);
+        let since = match entry.states.get(&uplink.id) {
+            Some((before, since)) if *before == state => *since,
+            _ => now,
+        };
+        let there = observed.panel.as_ref().and_then(|panel| panel.uplinks.get(&uplink.device));
+        let status = InterfaceStatus {
+            state,
+            reason,
+            since,
+            index: None,
+            mtu: there.map(|there| there.mtu),
+            carrier: there.is_some_and(|there| there.carrier),
+            skipped_routes: Vec::new(),
+            sandbox: None,
+        };
+        (uplink.id.clone(), status)
+    };
+    // Those of interfaces are told with the interfaces.
+    let of_bridges = desired.uplinks.iter().filter(|uplink| uplink.nic().is_none());
+    desired.nics.iter().map(status).chain(of_bridges.map(uplink)).collect()
+}
+
+fn judge_uplink(uplink: &Uplink, plan: &Plan, entry: &Entry) -> (State, String) {
+    if let Some(trouble) = plan.trouble.get(&uplink.id) {
+        return (state_of(trouble), trouble.message());
+    }
+    if let Some(words) = entry.failures.get(&uplink.id) {
+        return (State::Failed, words.clone());
+    }
+    match plan.steps.iter().find(|step| step.uplink() == Some(&uplink.id)) {
+        None => (State::Ready, String::new()),
+        Some(step) => (State::Degraded, format!("it differs from the intent: to do: {step}")),
+    }
 }
 
 impl Outcome {

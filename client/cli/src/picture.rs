@@ -171,13 +171,15 @@ impl Picture {
             plugged.for_each(|each| picture.attachment(each, index, &pod));
         }
         topology.links.iter().for_each(|link| picture.link(link, &pod));
-        let mut devices: Vec<&str> = Vec::new();
-        for parent in topology.attachments.iter().filter_map(view::parent) {
-            if !devices.contains(&parent) {
-                devices.push(parent);
-                let index = picture.node(Kind::Device, parent, Sign::Unknown, &[], "");
-                let plugged = topology.attachments.iter().filter(|each| view::parent(each) == Some(parent));
+        // Each VLAN of a device is a network of its own.
+        let mut devices: Vec<String> = Vec::new();
+        for device in topology.attachments.iter().filter_map(view::device) {
+            if !devices.contains(&device) {
+                let name = device.strip_prefix("device ").unwrap_or(&device);
+                let index = picture.node(Kind::Device, name, Sign::Unknown, &[], "");
+                let plugged = topology.attachments.iter().filter(|each| view::device(each).as_ref() == Some(&device));
                 plugged.for_each(|each| picture.attachment(each, index, &pod));
+                devices.push(device);
             }
         }
         picture.mark_absent();
@@ -213,6 +215,7 @@ impl Picture {
         if bridge.stp {
             notes.push("spanning tree".to_owned());
         }
+        notes.push(view::uplink(bridge).trim_start().to_owned());
         notes.retain(|note| !note.is_empty());
         let status = bridge.status.clone().unwrap_or_default();
         self.node(Kind::Bridge, &bridge.name, Sign::of(status.state), &notes, &status.reason)

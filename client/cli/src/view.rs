@@ -161,7 +161,7 @@ impl Wires {
     fn bridge(&mut self, bridge: &v1::Bridge, topology: &v1::Topology) {
         let status = bridge.status.as_ref();
         let subnets = subnets(bridge.ipam.as_ref());
-        self.wire(format!("bridge {}", bridge.name), subnets, bridge.mac.clone(), bridge.mtu, status);
+        self.wire(format!("bridge {}{}", bridge.name, uplink(bridge)), subnets, bridge.mac.clone(), bridge.mtu, status);
         let plugged: Vec<_> =
             topology.attachments.iter().filter(|attachment| bridge_of(attachment) == Some(&bridge.name)).collect();
         let told = self.reasons.len();
@@ -187,16 +187,16 @@ impl Wires {
     }
 
     fn devices(&mut self, topology: &v1::Topology) {
-        let mut parents: Vec<&str> = Vec::new();
+        let mut parents: Vec<String> = Vec::new();
         for attachment in &topology.attachments {
-            if let Some(parent) = parent(attachment).filter(|parent| !parents.contains(parent)) {
+            if let Some(parent) = device(attachment).filter(|parent| !parents.contains(parent)) {
                 parents.push(parent);
             }
         }
         for wanted in parents {
-            self.wire(format!("device {wanted}"), String::new(), String::new(), 0, None);
+            self.wire(wanted.clone(), String::new(), String::new(), 0, None);
             let plugged: Vec<_> =
-                topology.attachments.iter().filter(|attachment| parent(attachment) == Some(wanted)).collect();
+                topology.attachments.iter().filter(|attachment| device(attachment).as_ref() == Some(&wanted)).collect();
             self.ports(&plugged);
         }
     }
@@ -258,10 +258,10 @@ impl Wires {
     }
 }
 
-/// The device of the node that an attachment is on.
-pub(crate) fn parent(attachment: &v1::Attachment) -> Option<&str> {
+/// What an attachment to a device of the node is plugged into.
+pub(crate) fn device(attachment: &v1::Attachment) -> Option<String> {
     match &attachment.target {
-        Some(v1::attachment::Target::Device(device)) => Some(&device.parent),
+        Some(v1::attachment::Target::Device(device)) => Some(node_device(device)),
         _ => None,
     }
 }
@@ -271,6 +271,24 @@ pub(crate) fn bridge_of(attachment: &v1::Attachment) -> Option<&str> {
     match &attachment.target {
         Some(v1::attachment::Target::Bridge(bridge)) => Some(bridge),
         _ => None,
+    }
+}
+
+/// What an attachment to a device of the node is plugged into: `device eth0`, `device eth0 vlan 100`, `port of br0`.
+pub(crate) fn node_device(device: &v1::NodeDevice) -> String {
+    match device.vlan {
+        _ if device.bridge_port => format!("port of {}", device.parent),
+        Some(vlan) => format!("device {} vlan {vlan}", device.parent),
+        None => format!("device {}", device.parent),
+    }
+}
+
+/// What a bridge reaches of the node's network: ` uplink eth0 vlan 100`, ` uplink port of br0`, or nothing.
+pub(crate) fn uplink(bridge: &v1::Bridge) -> String {
+    match &bridge.uplink {
+        None => String::new(),
+        Some(v1::Uplink { parent, vlan: Some(vlan), .. }) => format!(" uplink {parent} vlan {vlan}"),
+        Some(v1::Uplink { parent, .. }) => format!(" uplink port of {parent}"),
     }
 }
 

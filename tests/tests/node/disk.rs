@@ -42,6 +42,8 @@ fn live(key: &TopologyKey, generation: u64, bridges: usize) -> Record {
         stp: false,
         mcast_snooping: false,
         ageing: None,
+        vlan_aware: false,
+        uplink: None,
     };
     let bridges = (0..bridges).map(bridge).collect();
     let generation = Generation(generation);

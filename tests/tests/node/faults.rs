@@ -55,6 +55,7 @@ pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) ->
         target: Target::Bridge(bridge.parse().unwrap()),
         hairpin: None,
         isolated: None,
+        vlan: None,
         up: true,
         flood: None,
         mcast_flood: None,
@@ -76,6 +77,8 @@ pub(crate) fn bridge(name: &str, cidr: &str) -> BridgeSpec {
         stp: false,
         mcast_snooping: false,
         ageing: None,
+        vlan_aware: false,
+        uplink: None,
     }
 }
 

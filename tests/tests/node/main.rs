@@ -65,6 +65,7 @@ mod triangle;
 mod troubles;
 mod unreadable;
 mod untold;
+mod uplinks;
 mod verify;
 mod wait;
 mod watch;

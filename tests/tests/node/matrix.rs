@@ -2,3 +2,4 @@
 
 mod lacp;
 mod netem;
+mod vlan;

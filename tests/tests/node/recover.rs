@@ -63,7 +63,12 @@ fn all_kinds() -> Topology {
     let small = Bridge { mtu: 1400, l2_profile: L2Profile::Standard.into(), ..lan("lan", "10.0.0.0/24") };
     let hub =
         Bridge { l2_profile: L2Profile::Hub.into(), multicast_snooping: true, ..bridge("a-bridge-with-a-long-name") };
-    let macvlan = NodeDevice { parent: "up0".into(), mode: MacvlanMode::Private.into(), ipam: ipam("192.168.7.0/24") };
+    let macvlan = NodeDevice {
+        parent: "up0".into(),
+        mode: MacvlanMode::Private.into(),
+        ipam: ipam("192.168.7.0/24"),
+        ..NodeDevice::default()
+    };
     Topology {
         bridges: vec![small, hub],
         links: vec![stitched, pulled, direct],

@@ -63,6 +63,8 @@ fn stand_in_bridge(i: usize) -> Option<BridgeSpec> {
         stp: false,
         mcast_snooping: false,
         ageing: None,
+        vlan_aware: false,
+        uplink: None,
     })
 }
 
@@ -87,6 +89,7 @@ fn stand_in_attachment(i: usize) -> Option<AttachmentSpec> {
         target: Target::Device(device),
         hairpin: None,
         isolated: None,
+        vlan: None,
         up: true,
         flood: None,
         mcast_flood: None,

@@ -56,6 +56,8 @@ pub(crate) fn bridge(name: &str, ipam: Option<IpamSpec>) -> BridgeSpec {
         stp: false,
         mcast_snooping: false,
         ageing: None,
+        vlan_aware: false,
+        uplink: None,
     }
 }
 
@@ -81,6 +83,7 @@ pub(crate) fn plugged(name: &str, bridge: &str, interface: InterfaceSpec) -> Att
         target: Target::Bridge(bridge.parse().unwrap()),
         hairpin: None,
         isolated: None,
+        vlan: None,
         up: true,
         flood: None,
         mcast_flood: None,

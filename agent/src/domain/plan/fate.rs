@@ -11,7 +11,7 @@ use crate::domain::{
     step::Step,
 };
 
-use super::{Known, Trouble, removal::remove_port};
+use super::{Known, Trouble, removal::remove_port, uplinks};
 
 /// What becomes of a NIC.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ pub(super) fn fates<'a>(known: &Known<'a>) -> Fates<'a> {
         }
     }
     both_or_neither(known.desired, &mut fates);
+    uplinks::troubles(known, &mut fates);
     fates
 }
 
@@ -107,7 +108,7 @@ fn judge<'a>(nic: &Nic, known: &Known<'a>) -> Judgement<'a> {
     if let Some(link) = pod.links.get(nic.key.name.as_str()) {
         let behind_port = behind_port(nic, known).is_some();
         let (kept, port) = match &nic.wire {
-            Wire::Bridge { .. } | Wire::Stitch { .. } => (behind_port, port),
+            Wire::Bridge { .. } | Wire::Stitch { .. } | Wire::Uplink { .. } => (behind_port, port),
             Wire::Direct { .. } | Wire::Device { .. } => (matches_wire(link, nic, known), None),
         };
         if kept {

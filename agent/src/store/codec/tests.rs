@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod uplinked;
+
 use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
@@ -18,10 +20,14 @@ use crate::domain::{
     },
 };
 
+use uplinked::uplinked;
+
 /// Records as every released agent must be able to read them: a change of these files is a new schema version.
 const LIVE: &[u8] = include_bytes!("../../../testdata/store/live.json");
 /// With what came later: impairments, profiles and options of bridges and ports, finished checksums. `LIVE` has none of it.
 const IMPAIRED: &[u8] = include_bytes!("../../../testdata/store/impaired.json");
+/// Uplinks and VLANs, which none of those before has.
+const UPLINKED: &[u8] = include_bytes!("../../../testdata/store/uplinked.json");
 const DELETED: &[u8] = include_bytes!("../../../testdata/store/deleted.json");
 
 const KEY: &str = "lessons/12";
@@ -170,7 +176,7 @@ fn decoded(value: &Value) -> Result<Record, String> {
 
 #[test]
 fn records_are_written_as_the_golden_files_have_them_and_read_from_them() {
-    for (record, golden) in [(live(), LIVE), (impaired(), IMPAIRED), (deleted(), DELETED)] {
+    for (record, golden) in [(live(), LIVE), (impaired(), IMPAIRED), (uplinked(), UPLINKED), (deleted(), DELETED)] {
         let bytes = encode(&record).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), String::from_utf8(golden.to_vec()).unwrap());
         assert_eq!(decode(KEY, golden), Ok((sample::topology().key, record)));
@@ -202,7 +208,7 @@ fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
 
 #[test]
 fn an_unknown_field_is_refused_wherever_it_stands() {
-    for golden in [LIVE, IMPAIRED, DELETED] {
+    for golden in [LIVE, IMPAIRED, UPLINKED, DELETED] {
         let value = json_of(golden);
         let mut places = Vec::new();
         objects(&value, "", &mut places);
@@ -215,12 +221,13 @@ fn an_unknown_field_is_refused_wherever_it_stands() {
 }
 
 /// Fields that records of before do not have and that are never none.
-const LATER: [&str; 7] = ["a_to_b", "b_to_a", "to_interface", "l2_profile", "stp", "mcast_snooping", "tx_checksum"];
+const LATER: [&str; 8] =
+    ["a_to_b", "b_to_a", "to_interface", "l2_profile", "stp", "mcast_snooping", "tx_checksum", "vlan_aware"];
 
 #[test]
 fn only_what_may_be_none_or_came_later_may_be_missing() {
     let (mut optional, mut required) = (0, 0);
-    for golden in [LIVE, IMPAIRED, DELETED] {
+    for golden in [LIVE, IMPAIRED, UPLINKED, DELETED] {
         let value = json_of(golden);
         let mut places = Vec::new();
         objects(&value, "", &mut places);

@@ -4,7 +4,7 @@ use podwire_proto::v1;
 use proptest::{prelude::*, test_runner::Config};
 
 use super::{Picture, everything, link, nic, plug, topology, triangle};
-use crate::picture::{dot, mermaid, svg};
+use crate::picture::{Kind, dot, mermaid, svg};
 
 #[test]
 fn a_triangle_as_mermaid() {
@@ -189,4 +189,21 @@ proptest! {
         let lines = |text: &str| text.lines().map(skeleton).collect::<Vec<_>>();
         prop_assert_eq!(lines(&bare), lines(&dot(&plain)));
     }
+}
+
+#[test]
+fn ways_onto_the_nodes_network_are_named() {
+    let mut all = everything();
+    let vlan = |vlan| v1::NodeDevice { parent: "eth0".to_owned(), vlan: Some(vlan), ..Default::default() };
+    for (name, tag) in [("ten", 10), ("twenty", 20)] {
+        let mut tagged = plug(name, nic("r2", &format!("net{tag}"), &[]), "");
+        tagged.target = Some(v1::attachment::Target::Device(vlan(tag)));
+        all.attachments.push(tagged);
+    }
+    all.bridges[1].uplink = Some(v1::Uplink { parent: "br0".to_owned(), bridge_port: true, ..Default::default() });
+    let picture = Picture::new(&all);
+    let devices: Vec<_> =
+        picture.nodes.iter().filter(|node| node.kind == Kind::Device).map(|node| node.name.as_str()).collect();
+    assert_eq!(devices, ["eth1", "eth0 vlan 10", "eth0 vlan 20"], "each VLAN is a network of its own");
+    assert!(picture.nodes.iter().any(|node| node.notes.iter().any(|note| note == "uplink port of br0")));
 }
