@@ -1,4 +1,4 @@
-//! A picture as a graph for Graphviz. https://graphviz.org/doc/info/lang.html
+//! A picture as a graph for Graphviz. <https://graphviz.org/doc/info/lang.html>
 
 use super::{
     Kind, Picture,

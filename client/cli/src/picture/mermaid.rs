@@ -1,4 +1,4 @@
-//! A picture as a Mermaid flowchart. https://mermaid.js.org/syntax/flowchart.html
+//! A picture as a Mermaid flowchart. <https://mermaid.js.org/syntax/flowchart.html>
 
 use super::{
     Kind, Picture,
