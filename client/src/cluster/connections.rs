@@ -79,7 +79,7 @@ mod tests {
             ("gone".to_owned(), connection(begin)),
             ("there".to_owned(), connection(begin + UNUSED / 2)),
         ]);
-        forget_unused(&mut all, begin + UNUSED - Duration::from_secs(1));
+        forget_unused(&mut all, begin + UNUSED.saturating_sub(Duration::from_secs(1)));
         assert_eq!(all.len(), 2);
         forget_unused(&mut all, begin + UNUSED);
         assert_eq!(all.keys().collect::<Vec<_>>(), ["there"]);
