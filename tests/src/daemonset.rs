@@ -204,7 +204,7 @@ spec:
         args: [c]
         env:
         - {name: X, value: "1"}
-        - {name: Y, value: "$(X)$(NODE)"}
+        - {name: V, value: "$(X)$(NODE)"}
         - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
         - {name: Z, value: "$(NODE):$(X)"}
         securityContext: {privileged: true, runAsUser: 0, capabilities: {drop: [ALL]}}
@@ -248,7 +248,7 @@ spec:
             name: "one".into(),
             image: "i:1".into(),
             command: vec!["/a".into(), "b".into(), "c".into()],
-            environment: [("X", "1"), ("Y", "1$(NODE)"), ("NODE", "n1"), ("Z", "n1:1")]
+            environment: [("X", "1"), ("V", "1$(NODE)"), ("NODE", "n1"), ("Z", "n1:1")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .to_vec(),
             mounts: vec![v, w],
