@@ -110,9 +110,15 @@ fn interfaces_have_vlans_of_their_own_and_the_device_stays_as_it_is() {
 fn one_vlan_of_one_device_belongs_to_one_topology() {
     private(async |lab| {
         switch(lab);
-        lab.pods(["a", "b", "c", "d"]);
+        let [a, ..] = lab.pods(["a", "b", "c", "d"]);
         let agent = sharing(lab).start().await;
         agent.apply(of("one", vec![on("a", 300, "10.3.0.2/24")])).await.unwrap();
+        // It has carrier at once; the kernel calls it up a little later.
+        eventually("net1 is up", async || {
+            let state = a.link("net1")["operstate"].to_string();
+            holds(state.contains("UP"), state)
+        })
+        .await;
         let before = lab.snapshot();
         for other in [segment("two", 300), of("two", vec![on("b", 300, "10.3.0.9/24")])] {
             let status = refused(agent.apply(other)).await;
