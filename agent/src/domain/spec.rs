@@ -70,6 +70,26 @@ pub struct BridgeSpec {
     pub uplink: Option<UplinkSpec>,
 }
 
+impl BridgeSpec {
+    /// A bridge of which only the name is said.
+    pub fn named(name: ElementName) -> Self {
+        Self {
+            name,
+            mtu: None,
+            mac: None,
+            ipam: None,
+            hairpin: false,
+            isolated: false,
+            l2_profile: L2Profile::default(),
+            stp: false,
+            mcast_snooping: false,
+            ageing: None,
+            vlan_aware: false,
+            uplink: None,
+        }
+    }
+}
+
 /// How a link is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,7 +8,6 @@ use std::{path::PathBuf, sync::Arc};
 
 use podwire_agent::{
     domain::{
-        bridge::L2Profile,
         impairment::Impairment,
         name::TopologyKey,
         spec::{
@@ -66,20 +65,7 @@ pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) ->
 pub(crate) fn bridge(name: &str, cidr: &str) -> BridgeSpec {
     let subnet = SubnetSpec { cidr: cidr.parse().unwrap(), ranges: vec![], gateway: None, exclude: vec![] };
     let ipam = Some(IpamSpec { subnets: vec![subnet], routes: vec![] });
-    BridgeSpec {
-        name: name.parse().unwrap(),
-        mtu: None,
-        mac: None,
-        ipam,
-        hairpin: false,
-        isolated: false,
-        l2_profile: L2Profile::default(),
-        stp: false,
-        mcast_snooping: false,
-        ageing: None,
-        vlan_aware: false,
-        uplink: None,
-    }
+    BridgeSpec { ipam, ..BridgeSpec::named(name.parse().unwrap()) }
 }
 
 pub(crate) fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {
