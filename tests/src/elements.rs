@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use podwire_proto::v1::{
     Attachment, Bridge, DirectionStatus, Interface, InterfaceStatus, Ipam, Link, Route, State, Subnet, Topology,
-    TopologyStatus, attachment::Target, interface::Owner, link::FarEnd,
+    TopologyStatus, UpdateAttachmentRequest, UpdateLinkRequest, attachment::Target, interface::Owner, link::FarEnd,
 };
 
 /// A topology of the namespace `lessons`.
@@ -56,6 +56,18 @@ pub fn plug(name: &str, interface: Interface, bridge: &str) -> Attachment {
 /// A link.
 pub fn link(name: &str, a: Interface, b: Interface) -> Link {
     Link { name: name.into(), a: Some(a), far_end: Some(FarEnd::B(b)), ..Link::default() }
+}
+
+/// Plugs the cable of a link of the topology `12`, or pulls it.
+pub fn cable(link: &str, up: bool) -> UpdateLinkRequest {
+    let (namespace, topology) = ("lessons".into(), "12".into());
+    UpdateLinkRequest { namespace, topology, name: link.into(), up: Some(up), ..UpdateLinkRequest::default() }
+}
+
+/// Plugs the cable of an attachment of the topology `12`, or pulls it.
+pub fn attachment_cable(attachment: &str, up: bool) -> UpdateAttachmentRequest {
+    let (namespace, topology) = ("lessons".into(), "12".into());
+    UpdateAttachmentRequest { namespace, topology, name: attachment.into(), up: Some(up), ..Default::default() }
 }
 
 /// A route.

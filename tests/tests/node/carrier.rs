@@ -1,8 +1,8 @@
 //! What a watch tells of carrier that comes and goes.
 
-use podwire_proto::v1::{Link, Topology, UpdateAttachmentRequest, UpdateLinkRequest, WatchTopologiesResponse};
+use podwire_proto::v1::{Link, Topology, WatchTopologiesResponse};
 use podwire_tests::{
-    elements::{bridge, ipam, link, nic, plug, topology},
+    elements::{attachment_cable, bridge, cable, ipam, link, nic, plug, topology},
     lab::{Lab, agent::Agent},
 };
 use tonic::Streaming;
@@ -52,13 +52,7 @@ fn a_watch_tells_of_a_cable_that_is_pulled_and_plugged() {
     private(async |lab| {
         let (agent, mut events) = wired(lab).await;
         for up in [false, true] {
-            let request = UpdateLinkRequest {
-                namespace: "lessons".into(),
-                topology: "12".into(),
-                name: "w1".into(),
-                up: Some(up),
-                ..UpdateLinkRequest::default()
-            };
+            let request = cable("w1", up);
             agent.links().update_link(request).await.unwrap();
             let told = causes(&mut events, [up, up, true]).await;
             assert!(told.contains("update w1"), "{told}");
@@ -77,13 +71,7 @@ fn a_watch_tells_of_the_cable_of_an_attachment() {
     private(async |lab| {
         let (agent, mut events) = wired(lab).await;
         for (up, words) in [(false, "carrier lost: c/net1 (its cable is pulled)"), (true, "carrier back: c/net1")] {
-            let request = UpdateAttachmentRequest {
-                namespace: "lessons".into(),
-                topology: "12".into(),
-                name: "c-lan".into(),
-                up: Some(up),
-                ..UpdateAttachmentRequest::default()
-            };
+            let request = attachment_cable("c-lan", up);
             agent.attachments().update_attachment(request).await.unwrap();
             let told = causes(&mut events, [true, true, up]).await;
             assert!(told.contains("update c-lan") && told.contains(words), "{told}");

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use podwire_proto::v1::{L2Profile, UpdateLinkRequest};
+use podwire_proto::v1::L2Profile;
 use podwire_tests::{
     condition::{eventually, holds, within},
-    elements::{bridge, link, nic, plug, topology},
+    elements::{bridge, cable, link, nic, plug, topology},
     private::measured,
 };
 use serde_json::Value;
@@ -86,13 +86,7 @@ fn lldp_neighbours_are_seen_over_a_link_and_a_transparent_bridge_and_nobody_else
         sees("a", &[("net1", "b net1"), ("net2", "b net2")]).await;
         sees("b", &[("net1", "a net1"), ("net2", "a net2")]).await;
         measured(&format!("lldpd: both neighbours are seen {:?} after its start", begun.elapsed()));
-        let mut request = UpdateLinkRequest {
-            namespace: "lessons".into(),
-            topology: "12".into(),
-            name: "w1".into(),
-            up: Some(false),
-            ..UpdateLinkRequest::default()
-        };
+        let mut request = cable("w1", false);
         agent.links().update_link(request.clone()).await.unwrap();
         sees("a", &[("net2", "b net2")]).await;
         sees("b", &[("net2", "a net2")]).await;

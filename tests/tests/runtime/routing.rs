@@ -8,10 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use podwire_proto::v1::{UpdateAttachmentRequest, UpdateLinkRequest};
 use podwire_tests::{
     condition::{eventually, holds, within},
-    elements::{bridge, link, nic_at, plug, topology},
+    elements::{attachment_cable, bridge, cable, link, nic_at, plug, topology},
     lab::{Lab, agent::Agent},
     private::measured,
 };
@@ -126,14 +125,10 @@ async fn until(wire: &Wire, expected: bool, patience: Duration) -> (Duration, Du
 
 /// Pulls r2's cable of a wire, or plugs it.
 async fn plugged(agent: &Agent, wire: &Wire, up: bool) {
-    let (namespace, topology) = ("lessons".to_owned(), "12".to_owned());
     if wire.interface == LINK.interface {
-        let request = UpdateLinkRequest { namespace, topology, name: "w1".into(), up: Some(up), ..Default::default() };
-        agent.links().update_link(request).await.unwrap();
+        agent.links().update_link(cable("w1", up)).await.unwrap();
     } else {
-        let name = "r2-lan".into();
-        let request = UpdateAttachmentRequest { namespace, topology, name, up: Some(up), ..Default::default() };
-        agent.attachments().update_attachment(request).await.unwrap();
+        agent.attachments().update_attachment(attachment_cable("r2-lan", up)).await.unwrap();
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use podwire_proto::v1::{Topology, UpdateLinkRequest};
+use podwire_proto::v1::Topology;
 use podwire_tests::{
     condition::{holds, within},
-    elements::{bridge, link, nic, plug, topology},
+    elements::{bridge, cable, link, nic, plug, topology},
     lab::{Lab, agent::Agent, pod::Pod},
 };
 use serde_json::Value;
@@ -53,16 +53,6 @@ async fn wired(lab: &Lab, wanted: Topology) -> (Agent, [Pod; 2]) {
     (agent, pods)
 }
 
-fn pulled(name: &str, up: bool) -> UpdateLinkRequest {
-    UpdateLinkRequest {
-        namespace: "lessons".into(),
-        topology: "12".into(),
-        name: name.into(),
-        up: Some(up),
-        ..UpdateLinkRequest::default()
-    }
-}
-
 #[test]
 #[ignore = "needs bonding: cargo kernel-matrix"]
 fn two_links_are_one_aggregate_that_outlives_a_pulled_cable() {
@@ -84,10 +74,10 @@ fn two_links_are_one_aggregate_that_outlives_a_pulled_cable() {
             .await;
         };
         reached().await;
-        agent.links().update_link(pulled("w1", false)).await.unwrap();
+        agent.links().update_link(cable("w1", false)).await.unwrap();
         println!("a cable is pulled: one port is left after {:?}", agreed(&pods, 1).await);
         reached().await;
-        agent.links().update_link(pulled("w1", true)).await.unwrap();
+        agent.links().update_link(cable("w1", true)).await.unwrap();
         println!("the cable is back: two ports after {:?}", agreed(&pods, 2).await);
         reached().await;
     });
