@@ -3,8 +3,10 @@
 mod attachments;
 mod bridges;
 mod call;
+mod caller;
 mod capture;
 mod deadline;
+mod door;
 mod health;
 mod leaving;
 mod limits;
@@ -14,6 +16,7 @@ mod node;
 mod parse;
 mod rebase;
 mod render;
+mod rights;
 mod sandboxes;
 mod single;
 mod status;
@@ -33,6 +36,7 @@ use tonic_reflection::server::Builder;
 use crate::panel::Engine;
 
 pub use call::{CallLayer, CallService};
+pub use caller::{Caller, Life};
 pub use health::Health;
 pub use leaving::{Leave, Leaving, leaving};
 

@@ -1,7 +1,11 @@
 //! The agent as a whole: sockets, engine, services, and how they end.
 
 mod alone;
+mod connection;
+mod files;
 mod listener;
+mod policy;
+mod tls;
 mod unix_socket;
 
 use std::{
@@ -22,11 +26,14 @@ use crate::{
     panel::{ChangeError, Engine},
 };
 
-use self::{listener::Listener, unix_socket::Held};
+use self::{listener::Listener, tls::Tls, unix_socket::Held};
 
 pub use self::{
     alone::{Alone, AloneError},
+    files::FileError,
     listener::ListenError,
+    policy::PolicyFileError,
+    tls::{MaterialError, TlsError},
     unix_socket::SocketError,
 };
 
@@ -48,6 +55,12 @@ pub enum RunError {
         #[source]
         source: ListenError,
     },
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
     /// A directory of the settings cannot be made.
     #[error("bad value `{}` of {setting}: the directory cannot be made", .path.display())]
     Directory {
@@ -97,11 +110,25 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     for (setting, path) in [("--netns-dir", &config.netns_dir), ("--state-dir", &config.state_dir)] {
         fs::create_dir_all(path).map_err(|source| RunError::Directory { setting, path: path.clone(), source })?;
     }
+    let mut reloads = JoinSet::new();
+    let (policies, reload) = policy::load(&config)?;
+    reload.map(|reload| reloads.spawn(reload.run()));
+    let tls = match config.door.tls().map(Tls::load).transpose()? {
+        Some((tls, reload)) => {
+            reloads.spawn(reload.run());
+            Some(tls)
+        }
+        None => None,
+    };
     // The sockets come first: their locks keep a second agent away from the state and the kernel.
     let mut listeners = Vec::new();
     for endpoint in &config.listen {
         let listener = Listener::bind(endpoint).await;
-        listeners.push(listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?);
+        let listener = listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?;
+        listeners.push(match &tls {
+            Some(tls) => listener.with_tls(tls.clone(), config.door.max_connection_age()),
+            None => listener,
+        });
     }
     let alone = Alone::hold(&config.netns_dir)?;
     prove_reach(&config.netns_dir).await?;
@@ -112,15 +139,23 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     let api = Api::new(&engine, config.max_topologies, leaving.clone()).map_err(RunError::Reflection)?;
     api.health.serving().await;
     let mut servers = JoinSet::new();
-    let layer = CallLayer::new();
+    let layer = CallLayer::new(policies);
     for listener in listeners {
         let routes = if listener.is_local() { &api.local } else { &api.routes };
         servers.spawn(listener.serve(routes.clone(), layer.clone(), leaving.clone()));
     }
     for endpoint in &endpoints {
-        tracing::info!(%endpoint, "listening");
+        tracing::info!(%endpoint, tls = tls.is_some() && matches!(endpoint, Endpoint::Tcp(_)), "listening");
     }
-    let agent = Agent { engine, health: api.health, servers, leaving, drain: config.drain_timeout(), _alone: alone };
+    let agent = Agent {
+        engine,
+        health: api.health,
+        servers,
+        leaving,
+        drain: config.drain_timeout(),
+        _alone: alone,
+        _reloads: reloads,
+    };
     Ok(Running { endpoints, leave, task: tokio::spawn(agent.live()) })
 }
 
@@ -167,6 +202,19 @@ struct Agent {
     leaving: Leaving,
     drain: Duration,
     _alone: Alone,
+    /// They end with the agent.
+    _reloads: JoinSet<()>,
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
 }
 
 impl Agent {

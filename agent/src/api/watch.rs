@@ -5,11 +5,11 @@ use podwire_proto::v1::WatchTopologiesResponse;
 use tonic::Status;
 
 use crate::{
-    domain::name::TopologyKey,
+    domain::name::{Namespace, TopologyKey},
     panel::{ChangeError, Engine, Event, ResumeError, ResumeToken, TopologyView},
 };
 
-use super::{Leaving, parse::Watch, render};
+use super::{Leaving, door::Access, parse::Watch, render};
 
 /// A snapshot where none was seen before, then what happens after it, until the agent leaves.
 ///
@@ -19,20 +19,25 @@ use super::{Leaving, parse::Watch, render};
 pub(super) async fn events(
     engine: &Engine,
     watch: Watch,
+    access: Access,
     leaving: Leaving,
 ) -> Result<BoxStream<'static, Result<WatchTopologiesResponse, Status>>, ChangeError> {
     let engine = engine.clone();
     if let Some(token) = watch.token {
-        return Ok(follow(Follower::new(engine, watch, token, leaving)).boxed());
+        return Ok(follow(Follower::new(engine, watch, token, access, leaving)).boxed());
     }
     // The token comes first: what happens while the snapshot is taken is told twice rather than never.
     let token = engine.events().latest();
-    let views = engine.list(watch.namespace.as_ref()).await?;
+    let wanted = |namespace: &Namespace| match &watch.namespace {
+        Some(wanted) => wanted == namespace,
+        None => access.sees(namespace),
+    };
+    let views = engine.list(wanted).await?;
     let filter = watch.clone();
     let snapshot = views.into_iter().filter(move |view| filter.wants(view.key()));
     let snapshot = stream::iter(snapshot).map(|view: TopologyView| Ok(render::snapshot(&view)));
     let synced = stream::iter([Ok(render::synced(token))]);
-    Ok(snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, leaving))).boxed())
+    Ok(snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, access, leaving))).boxed())
 }
 
 impl Watch {
@@ -53,6 +58,7 @@ struct Follower {
     /// It has kept up with what happens. If it falls behind later it is sent away before it loses an event; one that
     /// resumes may begin far behind.
     keeps_up: bool,
+    access: Access,
     leaving: Leaving,
 }
 
@@ -68,8 +74,24 @@ fn follow(follower: Follower) -> impl stream::Stream<Item = Result<WatchTopologi
 }
 
 impl Follower {
-    fn new(engine: Engine, watch: Watch, token: ResumeToken, leaving: Leaving) -> Self {
-        Self { engine, watch, token, keeps_up: false, leaving }
+    fn new(engine: Engine, watch: Watch, token: ResumeToken, access: Access, leaving: Leaving) -> Self {
+        Self { engine, watch, token, keeps_up: false, access, leaving }
+    }
+
+    /// Returns when this watch may not go on: its right is gone, or the connection is old.
+    async fn over(access: &mut Access, watch: &Watch) -> Status {
+        let still = access.clone();
+        let right = async {
+            match &watch.namespace {
+                Some(namespace) => access.lost(namespace).await,
+                None => access.moved().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            status = right => status,
+            status = still.retired() => status,
+        }
     }
 
     async fn next(&mut self) -> Result<Event, Status> {
@@ -82,11 +104,15 @@ impl Follower {
                 nearly => self.keeps_up |= !nearly,
             }
             let event = tokio::select! {
-                event = self.engine.events().after(self.token) => event?,
+                // First, so that nothing is told after a right was taken away.
+                biased;
+                status = Self::over(&mut self.access, &self.watch) => return Err(status),
                 () = self.leaving.asked() => return Err(ChangeError::ShuttingDown.into()),
+                event = self.engine.events().after(self.token) => event?,
             };
             self.token = event.token;
-            if self.watch.wants(&event.key) {
+            let seen = self.watch.namespace.is_some() || self.access.sees(&event.key.namespace);
+            if seen && self.watch.wants(&event.key) {
                 return Ok(event);
             }
         }

@@ -120,13 +120,14 @@ impl Engine {
         self.publish(key, &converge.outcome(), "looked at").ok_or_else(|| absent(key))
     }
 
-    /// All topologies of a namespace or of the node as they are now, by key.
+    /// All topologies of the namespaces that are wanted, as they are now, by key. The others are not looked at.
     ///
     /// # Errors
     ///
     /// The kernel cannot be looked at.
-    pub async fn list(&self, namespace: Option<&Namespace>) -> Result<Vec<TopologyView>, ChangeError> {
-        let keys = self.ledger().keys(namespace);
+    pub async fn list(&self, wanted: impl Fn(&Namespace) -> bool) -> Result<Vec<TopologyView>, ChangeError> {
+        let mut keys = self.ledger().keys(None);
+        keys.retain(|key| wanted(&key.namespace));
         let mut views = Vec::with_capacity(keys.len());
         for key in keys {
             match self.get(&key).await {
