@@ -76,10 +76,9 @@ impl Access {
         let access = Self { caller, need, policy: policy.clone(), then: policy.borrow().clone() };
         let allowed = match need {
             Need::Nothing => true,
-            // Where it is in none, no request of this kind can be granted: not even its message is read.
-            Need::Namespace(verb) | Need::Somewhere(verb) => {
-                access.now(|policy, who| policy.allows_somewhere(who, verb))
-            }
+            // Of whom the policy does not know not even the message is read.
+            Need::Namespace(_) => access.now(Policy::knows),
+            Need::Somewhere(verb) => access.now(|policy, who| policy.allows_somewhere(who, verb)),
             Need::Everywhere(verb) => access.now(|policy, who| policy.allows_everywhere(who, verb)),
         };
         Some(if allowed { Ok(access) } else { Err(access.refusal(access.verb(), None).into()) })
@@ -106,6 +105,17 @@ impl Access {
     /// It may not.
     pub(super) fn check(&self, namespace: &Namespace) -> Result<(), Status> {
         self.check_verb(self.verb(), namespace)
+    }
+
+    /// Whether the call may be made in any namespace, where it names none.
+    ///
+    /// # Errors
+    ///
+    /// It may not.
+    pub(super) fn check_any(&self) -> Result<(), Status> {
+        let verb = self.verb();
+        let allowed = self.now(|policy, who| policy.allows_somewhere(who, verb));
+        if allowed { Ok(()) } else { Err(self.refusal(verb, None).into()) }
     }
 
     /// Whether the caller may see topologies of this namespace, or whatever else the call is about. For filters.

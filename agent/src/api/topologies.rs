@@ -61,7 +61,10 @@ impl TopologyService for Topologies {
                 access.check(&namespace)?;
                 self.engine.list(|wanted| *wanted == namespace).await?
             }
-            None => self.engine.list(|namespace| access.sees(namespace)).await?,
+            None => {
+                access.check_any()?;
+                self.engine.list(|namespace| access.sees(namespace)).await?
+            }
         };
         Ok(Response::new(v1::ListTopologiesResponse { topologies: views.iter().map(render::topology).collect() }))
     }
@@ -102,9 +105,7 @@ impl TopologyService for Topologies {
     ) -> Result<Response<Self::WatchTopologiesStream>, Status> {
         let access = Access::of(&request)?;
         let watch = parse::watch(request.get_ref())?;
-        if let Some(namespace) = &watch.namespace {
-            access.check(namespace)?;
-        }
+        watch.namespace.as_ref().map_or_else(|| access.check_any(), |namespace| access.check(namespace))?;
         let events = watch::events(&self.engine, watch, access, self.leaving.clone()).await?;
         Ok(Response::new(events))
     }

@@ -75,7 +75,12 @@ fn the_pod_is_one_of_the_nodes_own_parts_and_has_no_rights_in_the_cluster() {
 fn settings() -> BTreeSet<String> {
     let folder = manifest::folder();
     let overlays = ["containerd", "k3s", "crio"].map(|name| format!("kustomize/overlays/{name}/runtime.yaml"));
-    let others = ["kustomize/base/daemonset.yaml", "helm/podwire/templates/daemonset.yaml"].map(str::to_owned);
+    let others = [
+        "kustomize/base/daemonset.yaml",
+        "kustomize/components/tls/agent.yaml",
+        "helm/podwire/templates/daemonset.yaml",
+    ]
+    .map(str::to_owned);
     let text = |path: &String| fs::read_to_string(folder.join(path)).unwrap();
     let texts: Vec<String> = overlays.iter().chain(&others).map(text).collect();
     let names =
@@ -88,7 +93,7 @@ fn every_setting_in_the_manifests_is_one_of_the_program() {
     private(async |lab| {
         let help = help(lab, &[]);
         let settings = settings();
-        assert!(settings.len() >= 6, "{settings:?}");
+        assert!(settings.len() >= 12, "{settings:?}");
         for name in settings {
             assert!(help.contains(&format!("[env: {name}=")), "{name}: {help}");
         }

@@ -130,6 +130,17 @@ fn the_chart_renders_what_kustomize_does() {
 }
 
 #[test]
+fn with_tls_the_chart_renders_what_kustomize_does_too() {
+    let Some(expected) = overlay("containerd-tls") else { return };
+    let Some(found) = chart(&["namespace.create=true", "tls.secretName=podwire-agent-tls"]) else { return };
+    assert_eq!(normal(&expected), normal(&found));
+    let pod = &manifest::of_kind(&found, "DaemonSet").unwrap()["spec"]["template"]["spec"];
+    let variables = pod["containers"][0]["env"].as_array().unwrap();
+    let at = |name: &str| variables.iter().position(|variable| variable["name"] == name).unwrap();
+    assert!(at("HOST_IP") < at("PODWIRE_LISTEN"), "a variable is known to those behind it");
+}
+
+#[test]
 fn the_settings_of_the_chart_reach_the_agent() {
     let values = [
         "image.repository=registry.example/podwire",
@@ -173,6 +184,8 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         "logFormat=xml",
         "image.pullpolicy=Always",
         "cni.enabled=yes",
+        "tls.port=0",
+        "tls.secretName=A",
         "privileged=false",
     ] {
         match manifest::helm(&[wrong]) {

@@ -18,6 +18,7 @@ mod cni;
 mod command;
 mod devices;
 mod disk;
+mod door;
 mod faults;
 mod full;
 mod generations;
