@@ -1,6 +1,7 @@
 //! The gRPC services: parse once, call the engine, render.
 
 mod attachments;
+mod audit;
 mod bridges;
 mod call;
 mod caller;
@@ -11,6 +12,7 @@ mod health;
 mod leaving;
 mod limits;
 mod links;
+mod meter;
 mod netns;
 mod node;
 mod parse;
@@ -35,6 +37,7 @@ use tonic_reflection::server::Builder;
 
 use crate::panel::Engine;
 
+pub use audit::{Auditor, Entry as AuditEntry};
 pub use call::{CallLayer, CallService};
 pub use caller::{Caller, Life};
 pub use health::Health;

@@ -21,6 +21,7 @@ pub mod order;
 pub mod plan;
 pub mod policy;
 pub mod queue;
+pub mod quota;
 pub mod spec;
 pub mod status;
 pub mod step;

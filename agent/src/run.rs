@@ -1,6 +1,7 @@
 //! The agent as a whole: sockets, engine, services, and how they end.
 
 mod alone;
+mod audit;
 mod connection;
 mod files;
 mod listener;
@@ -11,6 +12,7 @@ mod unix_socket;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,13 +22,13 @@ use tokio::{
 };
 
 use crate::{
-    api::{Api, CallLayer, Health, Leave, Leaving, leaving},
+    api::{Api, Auditor, CallLayer, Health, Leave, Leaving, leaving},
     config::{Config, ConfigError, Endpoint},
     kernel::{NetnsDir, Reach, ReachError},
     panel::{ChangeError, Engine},
 };
 
-use self::{listener::Listener, tls::Tls, unix_socket::Held};
+use self::{audit::AuditLog, listener::Listener, tls::Tls, unix_socket::Held};
 
 pub use self::{
     alone::{Alone, AloneError},
@@ -61,6 +63,15 @@ pub enum RunError {
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyFileError),
+    /// The audit cannot be written.
+    #[error("bad value `{}` of --audit-log: it cannot be opened to append", .path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A directory of the settings cannot be made.
     #[error("bad value `{}` of {setting}: the directory cannot be made", .path.display())]
     Directory {
@@ -110,6 +121,11 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     for (setting, path) in [("--netns-dir", &config.netns_dir), ("--state-dir", &config.state_dir)] {
         fs::create_dir_all(path).map_err(|source| RunError::Directory { setting, path: path.clone(), source })?;
     }
+    let auditor = config.door.audit_log.as_ref().map(|path| {
+        let log = AuditLog::open(path).map_err(|source| RunError::Audit { path: path.clone(), source })?;
+        Ok::<Arc<dyn Auditor>, RunError>(Arc::new(log))
+    });
+    let auditor = auditor.transpose()?;
     let mut reloads = JoinSet::new();
     let (policies, reload) = policy::load(&config)?;
     reload.map(|reload| reloads.spawn(reload.run()));
@@ -139,7 +155,7 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     let api = Api::new(&engine, config.max_topologies, leaving.clone()).map_err(RunError::Reflection)?;
     api.health.serving().await;
     let mut servers = JoinSet::new();
-    let layer = CallLayer::new(policies);
+    let layer = CallLayer::new(policies).audited(auditor);
     for listener in listeners {
         let routes = if listener.is_local() { &api.local } else { &api.routes };
         servers.spawn(listener.serve(routes.clone(), layer.clone(), leaving.clone()));

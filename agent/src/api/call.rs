@@ -20,8 +20,10 @@ use tracing::{Instrument, Span, debug, error, field::Empty, info, info_span};
 use crate::domain::policy::Policy;
 
 use super::{
+    audit::{Audited, Auditor},
     caller::Caller,
     door::Access,
+    meter::Meter,
     status::{no_message, no_such_call, too_large, without_access},
 };
 
@@ -29,10 +31,12 @@ use super::{
 const REQUEST_ID: &str = "podwire-request-id";
 
 /// Wraps the services of the agent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CallLayer {
     ids: Arc<Ids>,
     policy: watch::Receiver<Arc<Policy>>,
+    meter: Arc<Meter>,
+    auditor: Option<Arc<dyn Auditor>>,
 }
 
 /// Request ids: those of two runs differ.
@@ -46,7 +50,12 @@ impl CallLayer {
     /// A layer that lets in whom the policy lets in; its clones share the request ids.
     pub fn new(policy: watch::Receiver<Arc<Policy>>) -> Self {
         let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { ids: Arc::new(Ids { run, next: AtomicU64::new(1) }), policy }
+        Self { ids: Arc::new(Ids { run, next: AtomicU64::new(1) }), policy, meter: Arc::default(), auditor: None }
+    }
+
+    /// The same, which has calls written down.
+    pub fn audited(self, auditor: Option<Arc<dyn Auditor>>) -> Self {
+        Self { auditor, ..self }
     }
 }
 
@@ -54,16 +63,24 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CallService { inner, ids: self.ids.clone(), policy: self.policy.clone() }
+        CallService {
+            inner,
+            ids: self.ids.clone(),
+            policy: self.policy.clone(),
+            meter: self.meter.clone(),
+            auditor: self.auditor.clone(),
+        }
     }
 }
 
 /// Services wrapped by a `CallLayer`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CallService<S> {
     inner: S,
     ids: Arc<Ids>,
     policy: watch::Receiver<Arc<Policy>>,
+    meter: Arc<Meter>,
+    auditor: Option<Arc<dyn Auditor>>,
 }
 
 impl<S, B> Service<Request<B>> for CallService<S>
@@ -88,16 +105,20 @@ where
             span.record("who", tracing::field::display(caller.identity()));
             span.record("from", caller.from());
         }
-        let call = Call { span: span.clone(), started: Instant::now(), answered: false };
+        let path = request.uri().path();
+        let audited = caller.as_ref().zip(self.auditor.clone());
+        let audited = audited.map(|(caller, auditor)| Audited::new(auditor, id.clone(), path, caller));
+        let object = audited.as_ref().map(|audited| audited.object.clone()).unwrap_or_default();
+        let call = Call { span: span.clone(), started: Instant::now(), answered: false, audited };
         let entered = match caller {
             None => Err(without_access()),
             Some(caller) => {
-                Access::enter(request.uri().path(), caller, &self.policy).unwrap_or_else(|| Err(no_such_call()))
+                Access::enter(path, caller, &self.policy, &self.meter).unwrap_or_else(|| Err(no_such_call()))
             }
         };
         // Within the span, since tower services may do work before they return their future.
         let answer = entered.map(|access| {
-            access.keep(request.extensions_mut());
+            access.about(object).keep(request.extensions_mut());
             span.in_scope(|| self.inner.call(request))
         });
         Box::pin(
@@ -145,12 +166,16 @@ struct Call {
     span: Span,
     started: Instant,
     answered: bool,
+    audited: Option<Audited>,
 }
 
 impl Call {
     fn answer(&mut self, status: Option<&Status>) {
         self.answered = true;
         let took = self.started.elapsed();
+        if let Some(audited) = &self.audited {
+            audited.end(status, false);
+        }
         match status {
             None => debug!(code = "Ok", ?took, "answered"),
             Some(status) => {
@@ -169,6 +194,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         if !self.answered {
             let took = self.started.elapsed();
+            if let Some(audited) = &self.audited {
+                audited.end(None, true);
+            }
             info!(parent: &self.span, ?took, "the caller went away or its deadline passed; what it asked for goes on");
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     panel::{Capture, Engine},
 };
 
-use super::{Leaving, door::Access, parse};
+use super::{Leaving, door::Access, meter::Counted, parse};
 
 /// Captures of the engine's node.
 pub(super) struct Captures {
@@ -26,8 +26,11 @@ impl CaptureService for Captures {
         let request = parse::capture(request.into_inner())?;
         let namespace = request.namespace.clone();
         access.check(&namespace)?;
+        let counted = access.count_capture(&namespace)?;
         let capture = self.engine.capture(request).await?;
-        Ok(Response::new(file(Following { capture, access, namespace, leaving: self.leaving.clone() }).boxed()))
+        Ok(Response::new(
+            file(Following { capture, access, namespace, leaving: self.leaving.clone(), _counted: counted }).boxed(),
+        ))
     }
 }
 
@@ -37,13 +40,14 @@ struct Following {
     access: Access,
     namespace: Namespace,
     leaving: Leaving,
+    _counted: Counted,
 }
 
 /// The file, and why it ends where that is an error.
 fn file(following: Following) -> impl stream::Stream<Item = Result<v1::CaptureResponse, Status>> {
     stream::unfold(Some(following), |state| async {
         let mut following = state?;
-        let Following { capture, access, namespace, leaving } = &mut following;
+        let Following { capture, access, namespace, leaving, .. } = &mut following;
         let still = access.clone();
         let chunk = tokio::select! {
             // First, so that no frame is told after a right was taken away.

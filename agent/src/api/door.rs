@@ -15,13 +15,16 @@ use crate::{
         identity::Identity,
         name::Namespace,
         policy::{Policy, Verb},
+        quota::Quota,
         spec::{InterfaceSpec, PodOwner, Target, TopologySpec},
     },
     panel::ChangeError,
 };
 
 use super::{
+    audit::Object,
     caller::Caller,
+    meter::{Counted, Meter},
     rights::{Need, need},
     status,
 };
@@ -37,6 +40,8 @@ pub(super) struct Access {
     policy: watch::Receiver<Arc<Policy>>,
     /// The policy when it was made.
     then: Arc<Policy>,
+    meter: Arc<Meter>,
+    object: Object,
 }
 
 /// Why a call may not be made.
@@ -67,13 +72,21 @@ impl Access {
         path: &str,
         caller: Caller,
         policy: &watch::Receiver<Arc<Policy>>,
+        meter: &Arc<Meter>,
     ) -> Option<Result<Self, Status>> {
         let need = need(path)?;
         // It was asked to go, and goes on calling.
         if caller.life().retires.is_some_and(|retires| retires + PATIENCE < Instant::now()) {
             return Some(Err(status::connection_age()));
         }
-        let access = Self { caller, need, policy: policy.clone(), then: policy.borrow().clone() };
+        let access = Self {
+            caller,
+            need,
+            policy: policy.clone(),
+            then: policy.borrow().clone(),
+            meter: Arc::clone(meter),
+            object: Object::default(),
+        };
         let allowed = match need {
             Need::Nothing => true,
             // Of whom the policy does not know not even the message is read.
@@ -93,18 +106,53 @@ impl Access {
         request.extensions().get::<Self>().cloned().ok_or_else(status::without_access)
     }
 
+    /// Writes down in this what the call is about.
+    pub(super) fn about(self, object: Object) -> Self {
+        Self { object, ..self }
+    }
+
+    /// The call is about this.
+    pub(super) fn is_about(&self, object: &dyn std::fmt::Display) {
+        self.object.is(object.to_string());
+    }
+
     /// Puts it where `of` finds it.
     pub(super) fn keep(self, extensions: &mut Extensions) {
         extensions.insert(self);
     }
 
-    /// Whether the call may be made in this namespace.
+    /// Whether the call may be made in this namespace, now. It counts as a call there.
     ///
     /// # Errors
     ///
-    /// It may not.
+    /// It may not, or there were too many.
     pub(super) fn check(&self, namespace: &Namespace) -> Result<(), Status> {
-        self.check_verb(self.verb(), namespace)
+        self.is_about(namespace);
+        self.check_verb(self.verb(), namespace)?;
+        let Some(rate) = self.quota(namespace).requests else { return Ok(()) };
+        let counted = self.meter.call(namespace, rate);
+        counted.map_err(|again| {
+            let what = format!("{} calls a second and {} at once are the most", rate.per_second, rate.burst);
+            status::over_quota(namespace, &what, Some(again))
+        })
+    }
+
+    /// How much a namespace may have and ask for.
+    pub(super) fn quota(&self, namespace: &Namespace) -> Quota {
+        self.policy.borrow().quota(self.caller.identity(), namespace)
+    }
+
+    /// Counts a capture in a namespace for as long as what is returned lives.
+    ///
+    /// # Errors
+    ///
+    /// There are as many as may be.
+    pub(super) fn count_capture(&self, namespace: &Namespace) -> Result<Counted, Status> {
+        let most = self.quota(namespace).captures;
+        self.meter.capture(namespace, most).ok_or_else(|| {
+            let what = format!("{} captures at once are the most: end one", most.unwrap_or_default());
+            status::over_quota(namespace, &what, None)
+        })
     }
 
     /// Whether the call may be made in any namespace, where it names none.
@@ -141,6 +189,7 @@ impl Access {
     pub(super) fn check_spec(&self, spec: &TopologySpec) -> Result<(), Status> {
         let namespace = &spec.key.namespace;
         self.check(namespace)?;
+        self.is_about(&spec.key);
         let of_links = spec.links.iter().flat_map(|link| [&link.a, &link.b]);
         let of_attachments = spec.attachments.iter().map(|attachment| &attachment.interface);
         let netns = of_links.chain(of_attachments).any(names_netns);

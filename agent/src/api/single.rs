@@ -20,10 +20,12 @@ use super::{
 /// The caller may not; as the engine, with field paths of the request.
 pub(super) async fn put(
     engine: &Engine,
-    change: Change,
+    mut change: Change,
     access: &Access,
 ) -> Result<(TopologyView, ElementName), Status> {
     access.check_edit(&change.edit, &change.key.namespace)?;
+    access.is_about(&format_args!("{}/{}", change.key, name_of(&change.edit)));
+    change.quota = access.quota(&change.key.namespace);
     let (key, name) = (change.key.clone(), name_of(&change.edit).clone());
     let element = Element::created_by(&change.edit);
     let view = engine.change(change).await.map_err(|error| access.tell(rebase(element, error)))?;
@@ -37,6 +39,7 @@ pub(super) async fn put(
 /// The caller may not; as the engine.
 pub(super) async fn remove(engine: &Engine, change: Change, access: &Access) -> Result<(), Status> {
     access.check_edit(&change.edit, &change.key.namespace)?;
+    access.is_about(&format_args!("{}/{}", change.key, name_of(&change.edit)));
     engine.change(change).await?;
     Ok(())
 }

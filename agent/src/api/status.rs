@@ -2,13 +2,13 @@
 
 mod bounded;
 
-use std::{collections::HashMap, error::Error};
+use std::{collections::HashMap, error::Error, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::{
-    domain::{assign::AssignError, name::Namespace, status::State, violation::Violation},
+    domain::{assign::AssignError, name::Namespace, quota::Excess, status::State, violation::Violation},
     panel::{ChangeError, ResumeError, TopologyView, Unready},
 };
 
@@ -78,6 +78,15 @@ pub(super) fn veiled(error: ChangeError, sees: impl Fn(&Namespace) -> bool) -> S
         }
         error => error.into(),
     }
+}
+
+/// Too many calls or captures of a namespace. With a time, the same call may succeed after it.
+pub(super) fn over_quota(namespace: &Namespace, what: &str, again: Option<Duration>) -> Status {
+    let again_in = again.map(|again| format!(": try again in {again:?}")).unwrap_or_default();
+    let message = format!("the quota of namespace {namespace}: {what}{again_in}");
+    let mut details = quota(&format!("namespace {namespace}"), &message);
+    details.set_retry_info(again);
+    status(Code::ResourceExhausted, "QUOTA", &message, details)
 }
 
 /// What a caller may see is not what a watch began with.
@@ -157,6 +166,13 @@ fn verdict(error: &ChangeError) -> Verdict {
             say(Code::Aborted, "GENERATION_REUSED", resource("topology", &key.to_string(), error))
         }
         ChangeError::Limit { subject, .. } => say(Code::ResourceExhausted, "LIMIT", quota(subject, &error.to_string())),
+        ChangeError::Quota { namespace, excess: Excess::Count { .. } } => {
+            say(Code::ResourceExhausted, "QUOTA", quota(&format!("namespace {namespace}"), &error.to_string()))
+        }
+        ChangeError::Quota { namespace, excess: Excess::NoLease(_) } => refuse("LEASE_REQUIRED", namespace.as_str()),
+        ChangeError::Quota { namespace, excess: Excess::LongLease { .. } } => {
+            refuse("LEASE_TOO_LONG", namespace.as_str())
+        }
         ChangeError::Assign(AssignError::AddressesExhausted { field, .. }) => {
             say(Code::ResourceExhausted, "ADDRESSES_EXHAUSTED", quota(field, &error.to_string()))
         }

@@ -1,5 +1,7 @@
 //! `TopologyService`.
 
+use std::collections::BTreeSet;
+
 use futures_util::stream::BoxStream;
 use podwire_proto::v1::{self, topology_service_server::TopologyService};
 use tonic::{Request, Response, Status};
@@ -23,8 +25,9 @@ impl TopologyService for Topologies {
         request: Request<v1::ApplyTopologyRequest>,
     ) -> Result<Response<v1::ApplyTopologyResponse>, Status> {
         let access = Access::of(&request)?;
-        let apply = parse::apply(request)?;
+        let mut apply = parse::apply(request)?;
         access.check_spec(&apply.spec)?;
+        apply.quota = access.quota(&apply.spec.key.namespace);
         let view = self.engine.apply(apply).await.map_err(|error| access.tell(error))?;
         Ok(Response::new(v1::ApplyTopologyResponse { topology: Some(render::topology(&view)) }))
     }
@@ -34,8 +37,9 @@ impl TopologyService for Topologies {
         request: Request<v1::PlanTopologyRequest>,
     ) -> Result<Response<v1::PlanTopologyResponse>, Status> {
         let access = Access::of(&request)?;
-        let apply = parse::plan(request.into_inner())?;
+        let mut apply = parse::plan(request.into_inner())?;
         access.check_spec(&apply.spec)?;
+        apply.quota = access.quota(&apply.spec.key.namespace);
         let (steps, view) = self.engine.plan(apply).await.map_err(|error| access.tell(error))?;
         Ok(Response::new(render::plan(&steps, &view)))
     }
@@ -56,15 +60,12 @@ impl TopologyService for Topologies {
         request: Request<v1::ListTopologiesRequest>,
     ) -> Result<Response<v1::ListTopologiesResponse>, Status> {
         let access = Access::of(&request)?;
-        let views = match parse::list(request.get_ref())? {
-            Some(namespace) => {
-                access.check(&namespace)?;
-                self.engine.list(|wanted| *wanted == namespace).await?
-            }
-            None => {
-                access.check_any()?;
-                self.engine.list(|namespace| access.sees(namespace)).await?
-            }
+        let views = if let Some(namespace) = parse::list(request.get_ref())? {
+            access.check(&namespace)?;
+            self.engine.list(|wanted| *wanted == namespace).await?
+        } else {
+            access.check_any()?;
+            self.engine.list(|namespace| access.sees(namespace)).await?
         };
         Ok(Response::new(v1::ListTopologiesResponse { topologies: views.iter().map(render::topology).collect() }))
     }
@@ -76,6 +77,7 @@ impl TopologyService for Topologies {
         let access = Access::of(&request)?;
         let (key, fence) = parse::delete(request.get_ref())?;
         access.check(&key.namespace)?;
+        access.is_about(&key);
         self.engine.delete(key, fence).await?;
         Ok(Response::new(v1::DeleteTopologyResponse {}))
     }
@@ -86,9 +88,9 @@ impl TopologyService for Topologies {
     ) -> Result<Response<v1::RenewLeasesResponse>, Status> {
         let access = Access::of(&request)?;
         let renewals: Vec<_> = parse::renew(request.into_inner())?.collect();
-        for key in renewals.iter().filter_map(|renew| renew.key.as_ref()) {
-            access.check(&key.namespace)?;
-        }
+        let namespaces: BTreeSet<_> =
+            renewals.iter().filter_map(|renew| renew.key.as_ref()).map(|key| &key.namespace).collect();
+        namespaces.into_iter().try_for_each(|namespace| access.check(namespace))?;
         // Which leases there are is not known then, and none ends: no answer for a topology would be true.
         self.engine.takes_changes()?;
         let renew = |parse::Renew { item, key, generation }| {

@@ -34,6 +34,11 @@ pub struct DoorSettings {
     #[arg(long, value_name = "FILE", env = "PODWIRE_POLICY", value_parser = absolute)]
     pub policy: Option<PathBuf>,
 
+    /// Where each refused call and each change is written down, a JSON object a line: an absolute path of a file, or `-` for
+    /// the standard output. A file that was moved away is made anew. Default: nowhere.
+    #[arg(long, value_name = "FILE", env = "PODWIRE_AUDIT_LOG", value_parser = file_or_stdout)]
+    pub audit_log: Option<PathBuf>,
+
     /// Listen on TCP without encryption and without authentication: whoever reaches the port may do what --policy allows
     /// `anonymous`, and without --policy everything.
     #[arg(long, env = "PODWIRE_INSECURE_PLAINTEXT_TCP", action = ArgAction::SetTrue)]
@@ -83,4 +88,8 @@ impl DoorSettings {
     pub fn max_connection_age(&self) -> Duration {
         Duration::from_secs(self.max_connection_age)
     }
+}
+
+fn file_or_stdout(text: &str) -> Result<PathBuf, &'static str> {
+    if text == "-" { Ok(text.into()) } else { absolute(text) }
 }

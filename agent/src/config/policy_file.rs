@@ -1,10 +1,13 @@
 //! The file of the policy: YAML, checked to the last key.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZero, time::Duration};
 
 use serde::Deserialize;
 
-use crate::domain::policy::{IdentityPattern, NamespacePattern, Policy, Rule, Verb};
+use crate::domain::{
+    policy::{IdentityPattern, NamespacePattern, Policy, Rule, Verb},
+    quota::{Quota, Rate},
+};
 
 /// Bytes of the longest policy that is read.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -23,6 +26,9 @@ pub enum PolicyError {
         /// Which list of it.
         field: &'static str,
     },
+    /// A quota for no namespace.
+    #[error("quotas[{0}].namespaces is empty: the quota would hold for nobody; fill it or take the quota out")]
+    QuotaForNobody(usize),
     /// Not text.
     #[error("it is not UTF-8")]
     NotText,
@@ -35,6 +41,52 @@ pub enum PolicyError {
 #[serde(deny_unknown_fields)]
 struct File {
     rules: Vec<FileRule>,
+    #[serde(default)]
+    quotas: Vec<FileQuota>,
+}
+
+/// For each of these namespaces.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileQuota {
+    namespaces: Vec<NamespacePattern>,
+    topologies: Option<usize>,
+    interfaces: Option<usize>,
+    bridges: Option<usize>,
+    captures: Option<usize>,
+    requests: Option<FileRate>,
+    lease: Option<FileLease>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRate {
+    per_second: NonZero<u32>,
+    burst: NonZero<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLease {
+    required: bool,
+    /// Whole seconds.
+    longest_seconds: Option<u64>,
+}
+
+impl From<FileQuota> for (Vec<NamespacePattern>, Quota) {
+    fn from(it: FileQuota) -> Self {
+        let lease = it.lease.as_ref();
+        let quota = Quota {
+            topologies: it.topologies,
+            interfaces: it.interfaces,
+            bridges: it.bridges,
+            captures: it.captures,
+            requests: it.requests.map(|it| Rate { per_second: it.per_second.get(), burst: it.burst.get() }),
+            lease_required: lease.is_some_and(|lease| lease.required),
+            longest_lease: lease.and_then(|lease| lease.longest_seconds).map(Duration::from_secs),
+        };
+        (it.namespaces, quota)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,15 +114,17 @@ pub fn read_policy(bytes: &[u8]) -> Result<Policy, PolicyError> {
             ("namespaces", it.namespaces.is_empty()),
             ("verbs", it.verbs.is_empty()),
         ];
-        match lists.into_iter().find(|(_, empty)| *empty) {
-            Some((field, _)) => Err(PolicyError::Empty { rule, field }),
-            None => {
-                let verbs = it.verbs.into_iter().collect::<BTreeSet<_>>();
-                Ok(Rule { identities: it.identities, namespaces: it.namespaces, verbs })
-            }
+        if let Some((field, _)) = lists.into_iter().find(|(_, empty)| *empty) {
+            return Err(PolicyError::Empty { rule, field });
         }
+        let verbs = it.verbs.into_iter().collect::<BTreeSet<_>>();
+        Ok(Rule { identities: it.identities, namespaces: it.namespaces, verbs })
     };
-    file.rules.into_iter().enumerate().map(rule).collect::<Result<_, _>>().map(Policy::new)
+    let rules = file.rules.into_iter().enumerate().map(rule).collect::<Result<_, _>>()?;
+    if let Some(index) = file.quotas.iter().position(|quota| quota.namespaces.is_empty()) {
+        return Err(PolicyError::QuotaForNobody(index));
+    }
+    Ok(Policy::new(rules).with_quotas(file.quotas.into_iter().map(Into::into).collect()))
 }
 
 #[cfg(test)]
@@ -101,6 +155,30 @@ rules:
     }
 
     #[test]
+    fn quotas_that_are_about_one_namespace_hold_together() {
+        let text = "
+rules: []
+quotas:
+- {namespaces: ['*'], topologies: 10, requests: {per_second: 5, burst: 9}, lease: {required: true}}
+- {namespaces: ['team-*'], topologies: 3, captures: 1, lease: {required: false, longest_seconds: 60}}
+";
+        let policy = read_policy(text.as_bytes()).unwrap();
+        let quota = |who: &str, place: &str| policy.quota(&who.parse().unwrap(), &place.parse().unwrap());
+        let (team, other) = (quota("a", "team-a"), quota("a", "lessons"));
+        assert_eq!((team.topologies, team.captures, other.topologies), (Some(3), Some(1), Some(10)));
+        assert_eq!((team.longest_lease, other.longest_lease), (Some(Duration::from_secs(60)), None));
+        assert!(team.lease_required && other.lease_required && team.requests == other.requests);
+        assert_eq!(quota("uid:0", "team-a"), Quota::default());
+        for bad in
+            ["per_second: 0, burst: 1", "per_second: 1", "per_second: -1, burst: 1", "burst: 1, rate: 1, per_second: 1"]
+        {
+            let text = format!("rules: []\nquotas: [{{namespaces: [a], requests: {{{bad}}}}}]");
+            assert!(read_policy(text.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(read_policy(b"rules: []\nquotas: [{namespaces: []}]").is_err());
+    }
+
+    #[test]
     fn what_has_no_meaning_is_refused_with_its_line() {
         for (old, new, words) in [
             ("verbs: [read]", "verb: [read]", vec!["unknown field", "verb"]),
@@ -123,7 +201,7 @@ rules:
         }
         let said = read_policy(GOOD.replace("reed", "read").replace("uid:1000", "uid:x").as_bytes()).unwrap_err();
         assert!(said.to_string().contains("line 7") || said.to_string().contains(":7:"), "{said}");
-        for bytes in [&b""[..], b"~", b"- a", b"\xff", b"rules: {}", b"rules: [1]", b"{", &[b' '; MOST_BYTES + 1]] {
+        for bytes in [&b""[..], b"~", b"- a", b"\xff", b"rules: {}", b"rules: [1]", b"{", &vec![b' '; MOST_BYTES + 1]] {
             assert!(read_policy(bytes).is_err());
         }
     }

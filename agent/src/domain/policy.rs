@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::Deserialize;
 
-use super::{identity::Identity, name::Namespace};
+use super::{identity::Identity, name::Namespace, quota::Quota};
 
 pub use pattern::{IdentityPattern, NamespacePattern, PatternError};
 
@@ -84,12 +84,27 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
+    quotas: Vec<(Vec<NamespacePattern>, Quota)>,
 }
 
 impl Policy {
     /// A policy of these rules.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+        Self { rules, quotas: Vec::new() }
+    }
+
+    /// The same with quotas for each namespace that one of the patterns matches, not for all of them together.
+    pub fn with_quotas(self, quotas: Vec<(Vec<NamespacePattern>, Quota)>) -> Self {
+        Self { quotas, ..self }
+    }
+
+    /// How much a namespace may have and ask for: what all quotas that are about it leave. Root has none.
+    pub fn quota(&self, who: &Identity, namespace: &Namespace) -> Quota {
+        if who.is_root() {
+            return Quota::default();
+        }
+        let about = self.quotas.iter().filter(|(of, _)| of.iter().any(|pattern| pattern.matches(namespace)));
+        about.fold(Quota::default(), |all, (_, quota)| all.and(*quota))
     }
 
     /// What holds without a policy file where the agent was told to listen without TLS: whoever comes may do everything.

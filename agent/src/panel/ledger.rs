@@ -14,6 +14,7 @@ use crate::{
         intent::{Generation, Intent, NicKey, PodKey},
         name::{Namespace, TopologyKey},
         observed::SandboxId,
+        quota::{Count, Quota},
         spec::{InterfaceId, PodOwner},
         status::State,
     },
@@ -150,6 +151,20 @@ impl Ledger {
 
     pub(super) fn intent(&self, key: &TopologyKey) -> Option<Arc<Intent>> {
         self.entries.get(key).map(|entry| Arc::clone(&entry.intent))
+    }
+
+    /// Whether a topology may be changed so, by what its namespace has.
+    pub(super) fn check_quota(
+        &self,
+        quota: &Quota,
+        former: Option<&Intent>,
+        wanted: &Intent,
+    ) -> Result<(), ChangeError> {
+        let key = &wanted.spec.key;
+        let others = self.entries.iter().filter(|(of, _)| of.namespace == key.namespace && *of != key);
+        let others = others.fold(Count::default(), |all, (_, entry)| all.and(Count::of(&entry.intent.spec)));
+        let checked = quota.check(others, former.map(|former| &former.spec), &wanted.spec);
+        checked.map_err(|excess| ChangeError::Quota { namespace: key.namespace.clone(), excess })
     }
 
     pub(super) fn len(&self) -> usize {

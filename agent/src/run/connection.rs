@@ -26,13 +26,13 @@ pub(super) struct Connection<S> {
     /// When it is cut off.
     end: Option<Pin<Box<Sleep>>>,
     /// Dropped with it: tells that it is closed.
-    _open: Option<oneshot::Sender<()>>,
+    open: Option<oneshot::Sender<()>>,
 }
 
 impl<S> Connection<S> {
     /// A connection of a caller.
     pub(super) fn new(stream: S, caller: Caller) -> Self {
-        Self { stream, caller, end: None, _open: None }
+        Self { stream, caller, end: None, open: None }
     }
 
     /// Cuts it off at this time.
@@ -43,7 +43,7 @@ impl<S> Connection<S> {
 
     /// Drops this when it is closed.
     pub(super) fn tell(mut self, open: oneshot::Sender<()>) -> Self {
-        self._open = Some(open);
+        self.open = Some(open);
         self
     }
 }

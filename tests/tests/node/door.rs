@@ -1,8 +1,10 @@
 //! Who gets in by the network, and may do what.
 
+mod audit;
 mod certificates;
 mod matrix;
 mod policy;
+mod quotas;
 mod renewal;
 mod requests;
 mod rights;

@@ -65,7 +65,7 @@ pub(crate) async fn serve(
                 },
                 Some(known) = handshakes.next() => if let Some(guest) = known {
                     number = number.wrapping_add(1);
-                    let age = max_age - max_age / 10 * (number % SPREAD) / SPREAD;
+                    let age = max_age.saturating_sub(max_age / 10 * (number % SPREAD) / SPREAD);
                     connections.spawn(serve_one(guest, age, routes.clone(), layer.clone(), leaving.clone()));
                 },
                 Some(_) = connections.join_next() => {}

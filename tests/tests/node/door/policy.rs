@@ -83,7 +83,7 @@ fn the_command_speaks_tls_and_says_what_is_wrong() {
         assert!(said(&output).contains("me.example may not `write` in namespace `lessons`"), "{}", said(&output));
         for (args, words) in [
             (vec!["--agent", &target], "--tls-cert"),
-            (vec!["--agent", "tcp://127.0.0.1:7411"], "does not speak gRPC"),
+            (vec!["--agent", "tcp://127.0.0.1:7411"], "does it speak TLS there?"),
             ([&with[..], &["--tls-server-name", "agents.example"]].concat(), "is not trusted"),
         ] {
             let output = lab.podwire(&[&args[..], &["get", "topologies"]].concat());

@@ -17,6 +17,7 @@ pub(super) enum Takes {
 }
 
 /// The message for a call, and what it takes; `None`: nobody has written it down.
+#[allow(clippy::needless_update, reason = "some messages have no fields but those")]
 pub(super) fn request(path: &str, namespace: &str) -> Option<(Vec<u8>, Takes)> {
     let namespace = namespace.to_owned();
     let (read, write) = (Takes::There("read"), Takes::There("write"));
