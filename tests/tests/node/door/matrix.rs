@@ -176,7 +176,7 @@ fn without_a_good_certificate_no_call_gets_in() {
             }
         }
         let log = door.agent.log();
-        assert!(log.contains("refused by TLS") && log.contains("more since the last line"), "{log}");
+        assert!(log.contains("refused by TLS"), "{log}");
         let good = channel(ours, Some(&ours.issue(&["a.example"])));
         let (message, _) = request("/podwire.v1.NodeService/GetNode", "").unwrap();
         call(&good, "/podwire.v1.NodeService/GetNode", message, false).await.unwrap();

@@ -43,7 +43,7 @@ fn a_policy_is_asked_without_an_agent() {
             assert!(told.contains(word), "{told}");
         }
         assert_eq!(check(lab, &["/no/such/file"]).status.code(), Some(3));
-        let example = podwire_tests::manifest::folder().join("examples/tls/policy.yaml").display().to_string();
+        let example = podwire_tests::manifest::folder().join("tls/policy.yaml").display().to_string();
         let id = "spiffe://cluster.local/ns/my-scheduler/sa/my-scheduler";
         let output = check(lab, &[&example, "--as", id, "--can", "write", "lessons-12"]);
         assert!(output.status.success(), "as its README says: {}", said(&output));
