@@ -108,7 +108,7 @@ impl ClientBuilder {
     /// Whether it has files of TLS.
     #[cfg(feature = "kube")]
     pub(crate) fn is_tls(&self) -> bool {
-        crate::transport::is_secure(&self.security)
+        self.security.is_some()
     }
 
     /// Connects.

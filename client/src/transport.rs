@@ -43,12 +43,6 @@ pub(crate) type Security = Option<crate::tls::Tls>;
 #[cfg(not(feature = "tls"))]
 pub(crate) type Security = Option<std::convert::Infallible>;
 
-/// Whether there are files of TLS.
-#[cfg(feature = "kube")]
-pub(crate) fn is_secure(security: &Security) -> bool {
-    security.is_some()
-}
-
 /// A connection to one agent. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
