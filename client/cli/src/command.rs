@@ -24,7 +24,7 @@ use clap::CommandFactory;
 use podwire_client::Client;
 
 use crate::{
-    arguments::{Arguments, Command, Fence},
+    arguments::{Agent, Arguments, Command, Fence},
     exit::Failure,
     output::Output,
 };
@@ -34,7 +34,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs one command.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
-    let agent = arguments.agent.as_str();
+    let agent = &arguments.agent;
     match arguments.command {
         Command::Apply(apply) => apply::run(agent, apply, output).await,
         Command::Plan(plan) => plan::run(agent, plan, output).await,
@@ -60,8 +60,12 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
 }
 
 /// Connects to the agent.
-async fn connect(agent: &str) -> Result<Client, Failure> {
-    Ok(Client::connect(agent).await?)
+async fn connect(agent: &Agent) -> Result<Client, Failure> {
+    let builder = match agent.tls() {
+        Some(tls) => Client::builder().tls(tls),
+        None => Client::builder(),
+    };
+    Ok(builder.connect(agent.target.as_str()).await?)
 }
 
 /// The deadline of a changing call.
