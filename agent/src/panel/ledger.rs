@@ -137,6 +137,15 @@ pub(super) struct Ledger {
     deleted: BTreeMap<TopologyKey, (Generation, SystemTime)>,
     nics: BTreeMap<NicKey, TopologyKey>,
     addresses: BTreeMap<(IfName, IpAddr), TopologyKey>,
+    /// What each topology has in the two: a change of one must not look through those of all.
+    claims: BTreeMap<TopologyKey, Claim>,
+}
+
+/// What a topology has in the index.
+#[derive(Debug, Default)]
+struct Claim {
+    nics: Vec<NicKey>,
+    addresses: Vec<(IfName, IpAddr)>,
 }
 
 impl Ledger {
@@ -312,18 +321,42 @@ impl Ledger {
 
     /// Writes anew what a topology claims.
     fn index(&mut self, key: &TopologyKey) {
-        self.nics.retain(|_, owner| owner != key);
-        self.addresses.retain(|_, owner| owner != key);
+        let before = self.claims.remove(key).unwrap_or_default();
+        remove_own(&mut self.nics, &before.nics, key);
+        remove_own(&mut self.addresses, &before.addresses, key);
         let Some(entry) = self.entries.get(key) else { return };
-        self.nics.extend(entry.intent.nics().map(|nic| (nic.clone(), key.clone())));
-        let addresses = entry.intent.device_addresses();
-        self.addresses.extend(addresses.map(|(parent, address)| ((parent.clone(), address), key.clone())));
-        let Some(former) = &entry.former else { return };
-        for nic in former.nics() {
-            self.nics.entry(nic.clone()).or_insert_with(|| key.clone());
+        let mut claim = Claim::default();
+        for nic in entry.intent.nics() {
+            self.nics.insert(nic.clone(), key.clone());
+            claim.nics.push(nic.clone());
         }
-        for (parent, address) in former.device_addresses() {
-            self.addresses.entry((parent.clone(), address)).or_insert_with(|| key.clone());
+        for (parent, address) in entry.intent.device_addresses() {
+            self.addresses.insert((parent.clone(), address), key.clone());
+            claim.addresses.push((parent.clone(), address));
+        }
+        // What it was claims only what nobody has.
+        for nic in entry.former.iter().flat_map(|former| former.nics()) {
+            if !self.nics.contains_key(nic) {
+                self.nics.insert(nic.clone(), key.clone());
+                claim.nics.push(nic.clone());
+            }
+        }
+        for (parent, address) in entry.former.iter().flat_map(|former| former.device_addresses()) {
+            let address = (parent.clone(), address);
+            if !self.addresses.contains_key(&address) {
+                self.addresses.insert(address.clone(), key.clone());
+                claim.addresses.push(address);
+            }
+        }
+        self.claims.insert(key.clone(), claim);
+    }
+}
+
+/// Removes what a topology had, unless another one has it by now.
+fn remove_own<K: Ord>(index: &mut BTreeMap<K, TopologyKey>, had: &[K], key: &TopologyKey) {
+    for each in had {
+        if index.get(each) == Some(key) {
+            index.remove(each);
         }
     }
 }
