@@ -1,5 +1,7 @@
 //! Looks at panels, pods and the node's devices.
 
+mod forwarding;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::{AsRawFd, RawFd},
@@ -8,22 +10,25 @@ use std::{
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{
-        BridgePortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
-        LinkMessage, Prop, State,
+        BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
+        LinkInfo, LinkMessage, Prop, State,
     },
     nsid::{NsidAttribute, NsidMessage},
 };
 
 use crate::domain::{
     bridge::BridgePort,
+    if_name::IfName,
     intent::PodKey,
     mac::Mac,
-    observed::{BridgeState, Counters, LinkKind, Panel, PodLink, PodState, PortState, SandboxId},
+    observed::{BridgeState, Counters, LinkKind, Panel, PodLink, PodState, PortState, Redirect, SandboxId},
 };
 
 use super::{
     KernelError, inet, link, netns::own_netns, queue, queue::QueueState, site::OpenPod, socket::RouteSocket, stitch,
 };
+
+pub(super) use forwarding::{Forwarding, forwarding};
 
 /// A device, as one message shows it.
 #[derive(Default)]
@@ -54,6 +59,7 @@ impl Device {
             carrier: message.header.flags.contains(LinkFlags::LowerUp),
             ..Self::default()
         };
+        let mut unknown = false;
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => device.name.clone_from(name),
@@ -63,7 +69,8 @@ impl Device {
                 LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
                 LinkAttribute::OperState(state) => {
                     // Devices that do not report a state are usable: RFC 2863 "unknown".
-                    device.operational = matches!(state, State::Up | State::Unknown);
+                    unknown = *state == State::Unknown;
+                    device.operational = unknown || *state == State::Up;
                 }
                 LinkAttribute::Group(group) => device.group = *group,
                 LinkAttribute::Controller(index) => device.master = Some(*index),
@@ -88,7 +95,28 @@ impl Device {
                 _ => {}
             }
         }
+        // A pair reports its state, but before linkwatch has seen it for the first time: until then it drops what is sent.
+        if unknown && device.kind == Some(InfoKind::Veth) {
+            device.operational = false;
+        }
         device
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// What the kernel shows of a bridge.
+    pub(super) fn bridge_options(&self) -> &[InfoBridge] {
+        match &self.data {
+            Some(InfoData::Bridge(options)) => options,
+            _ => &[],
+        }
+    }
+
+    /// A bridge that waits for being used: it is down, so nothing passes it.
+    fn is_spare(&self) -> bool {
+        self.kind == Some(InfoKind::Bridge) && self.group == link::PARKED_GROUP && !self.up
     }
 
     fn read_info(&mut self, infos: &[LinkInfo]) {
@@ -110,8 +138,11 @@ fn altname(property: &Prop) -> Option<String> {
     }
 }
 
-/// Looks at everything in a panel.
-pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) -> Result<Panel, KernelError> {
+/// Looks at everything in a panel. With it come the bridges that wait there for being used.
+pub(super) fn panel(
+    socket: &mut RouteSocket,
+    pods: &BTreeMap<PodKey, OpenPod>,
+) -> Result<(Panel, Vec<u32>), KernelError> {
     // Ids of the pods' namespaces as the panel knows them: they say in which pod the other end of a port is.
     let mut homes = BTreeMap::new();
     for (key, pod) in pods {
@@ -120,8 +151,9 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
         }
     }
     let dump = socket.dump(&link::get_all_counted())?;
-    let queues = queue::egress_of(&socket.dump(&queue::get_all())?.disciplines);
-    let mut panel = Panel::default();
+    let disciplines = socket.dump(&queue::get_all())?.disciplines;
+    let (queues, hooked) = (queue::egress_of(&disciplines), queue::hooks_of(&disciplines));
+    let (mut panel, mut spare) = (Panel::default(), Vec::new());
     // A device that does not parse (its name is no text, say) is none of ours: we know what we call ours.
     panel.strangers.extend(dump.unparsed.iter().map(|index| (*index, format!("#{index}"))));
     for message in &dump.messages {
@@ -129,11 +161,9 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
         let device = Device::read(message);
         match device.kind {
             _ if device.name == "lo" => {}
+            _ if device.is_spare() => spare.push(device.index),
             Some(InfoKind::Bridge) if device.group == link::GROUP => {
-                let options = link::bridge_options(match &device.data {
-                    Some(InfoData::Bridge(options)) => options,
-                    _ => &[],
-                });
+                let options = link::bridge_options(device.bridge_options());
                 let state = BridgeState {
                     index: device.index,
                     altnames: device.altnames,
@@ -146,13 +176,13 @@ pub(super) fn panel(socket: &mut RouteSocket, pods: &BTreeMap<PodKey, OpenPod>) 
             }
             Some(InfoKind::Veth) if device.group == link::GROUP => {
                 let queue = queues.get(&device.index).copied().unwrap_or_default();
-                let state = port(socket, &device, &homes, queue)?;
+                let state = port(socket, &device, &homes, queue, hooked.contains(&device.index))?;
                 panel.ports.insert(device.name, state);
             }
             _ => panel.strangers.push((device.index, device.name)),
         }
     }
-    Ok(panel)
+    Ok((panel, spare))
 }
 
 fn port(
@@ -160,10 +190,15 @@ fn port(
     device: &Device,
     homes: &BTreeMap<i32, &PodKey>,
     queue: QueueState,
+    hooked: bool,
 ) -> Result<PortState, KernelError> {
     let home = device.peer_nsid.and_then(|id| homes.get(&id)).map(|key| (*key).clone());
-    // Of bridge ports too: tc sees frames before the bridge does.
-    let redirect = stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages);
+    // Of bridge ports too: tc sees frames before the bridge does. Without a hook there are no filters.
+    let redirect = if hooked {
+        stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages)
+    } else {
+        Redirect::Nowhere
+    };
     Ok(PortState {
         index: device.index,
         mtu: device.mtu,
@@ -335,20 +370,20 @@ pub(super) fn device(socket: &mut RouteSocket, name: &str) -> Result<Option<(u32
     }
 }
 
-/// Whether a device may pass frames, with what was seen.
-pub(super) fn forwarding(socket: &mut RouteSocket, index: u32) -> Result<(bool, String), KernelError> {
-    let RouteNetlinkMessage::NewLink(message) = socket.get(link::get(index))? else {
-        return Ok((false, "no answer".to_owned()));
+/// Indexes of all devices by name.
+pub(super) fn indexes(socket: &mut RouteSocket) -> Result<Vec<(IfName, u32)>, KernelError> {
+    let name = |message: &LinkMessage| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some((name.parse().ok()?, message.header.index)),
+            _ => None,
+        })
     };
-    let device = Device::read(&message);
-    let seen = format!(
-        "`{}` is {}, {} carrier, operational state {}",
-        device.name,
-        if device.up { "up" } else { "down" },
-        if device.carrier { "has" } else { "no" },
-        if device.operational { "up" } else { "not up" },
-    );
-    Ok((forwards(&device), seen))
+    let dump = socket.dump(&link::get_all())?;
+    let links = dump.messages.iter().filter_map(|message| match message {
+        RouteNetlinkMessage::NewLink(message) => name(message),
+        _ => None,
+    });
+    Ok(links.collect())
 }
 
 /// Index of a device by name.

@@ -9,14 +9,16 @@ use netlink_packet_route::{RouteNetlinkMessage, link::InfoKind};
 
 use crate::domain::device::PANEL_PREFIX;
 
-use super::{KernelError, Netns, NetnsDir, NetnsError, RETIRED_PREFIX, link, observe::Device, socket::RouteSocket};
+use super::{
+    KernelError, Netns, NetnsDir, NetnsError, PARKED_PREFIX, RETIRED_PREFIX, link, observe::Device, socket::RouteSocket,
+};
 
 /// What was seen of the node.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// File names that begin as panels do, sorted.
     pub panels: Vec<String>,
-    /// File names of panels that were retired and are not taken down yet.
+    /// File names of panels that were retired and are not taken down yet, and of those that are parked.
     pub retired: Vec<String>,
     /// What is in each of the namespaces that were asked for, in their order.
     pub places: Vec<Surveyed>,
@@ -80,7 +82,7 @@ pub fn survey(dir: &NetnsDir, paths: &[PathBuf]) -> Result<Survey, KernelError> 
     for name in names {
         if name.starts_with(PANEL_PREFIX) {
             survey.panels.push(name);
-        } else if name.starts_with(RETIRED_PREFIX) {
+        } else if name.starts_with(RETIRED_PREFIX) || name.starts_with(PARKED_PREFIX) {
             survey.retired.push(name);
         }
     }

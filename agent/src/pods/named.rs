@@ -9,7 +9,7 @@ use crate::{
         name::Namespace,
         spec::{NetnsRef, PodOwner},
     },
-    kernel::{Netns, NetnsDir, PodDoor, RETIRED_PREFIX},
+    kernel::{Netns, NetnsDir, PARKED_PREFIX, PodDoor, RETIRED_PREFIX},
 };
 
 use super::{
@@ -34,7 +34,7 @@ impl NamedPods {
 
     /// Whether a name of the directory may be a pod's: panels are not.
     pub fn may_be_pod(name: &str) -> bool {
-        !name.starts_with(PANEL_PREFIX) && !name.starts_with(RETIRED_PREFIX)
+        ![PANEL_PREFIX, RETIRED_PREFIX, PARKED_PREFIX].iter().any(|prefix| name.starts_with(prefix))
     }
 
     fn path(&self, owner: &PodOwner) -> PathBuf {

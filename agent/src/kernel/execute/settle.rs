@@ -1,0 +1,137 @@
+//! Waiting until new wires forward. All that are waited for are looked at together: one by one, every look would take the
+//! kernel's lock and a round trip for each.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::domain::{
+    device::port_device_name,
+    intent::{NicKey, PodKey},
+    step::Step,
+};
+
+use super::{Executor, Outcome, failed, gone};
+use crate::kernel::{
+    KernelError, StepFailed,
+    observe::{self, Forwarding},
+};
+
+/// How long a new interface may take until it forwards. Linkwatch runs at least once a second.
+const SETTLE: Duration = Duration::from_millis(2500);
+
+impl Executor<'_> {
+    /// Waits until the first frame would pass at each NIC that settles at the beginning of these steps: until then the kernel
+    /// has acknowledged everything and yet drops. What does not is noted and fails at its own step. Returns how many steps were
+    /// looked at.
+    pub(super) fn wait(&mut self, steps: &[Step]) -> Result<usize, StepFailed> {
+        self.flush()?;
+        let together = steps.iter().take_while(|step| matches!(step, Step::Settle(_) | Step::Mark(..))).count();
+        let mut waiting: BTreeMap<PodKey, BTreeSet<NicKey>> = BTreeMap::new();
+        for step in &steps[..together] {
+            if let Step::Settle(nic) = step {
+                waiting.entry(nic.pod.clone()).or_default().insert(nic.clone());
+            }
+        }
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(50);
+        loop {
+            let mut seen = self.ports(&mut waiting);
+            for (pod, nics) in &mut waiting {
+                self.nics_of(pod, nics, &mut seen);
+            }
+            waiting.retain(|_, nics| !nics.is_empty());
+            if waiting.is_empty() {
+                return Ok(together);
+            }
+            if start.elapsed() > SETTLE {
+                let milliseconds = u64::try_from(SETTLE.as_millis()).unwrap_or(u64::MAX);
+                for nic in waiting.into_values().flatten() {
+                    let seen = seen.remove(&nic).unwrap_or_default();
+                    self.unsettled.insert(nic, KernelError::NotForwarding { milliseconds, seen });
+                }
+                return Ok(together);
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+
+    /// What `wait` found of a NIC.
+    pub(super) fn settled(&mut self, at: usize, nic: &NicKey) -> Outcome {
+        match self.unsettled.remove(nic) {
+            None => Ok(()),
+            // What is before it is carried out.
+            Some(error) => self.flush().and(Err(failed(at)(error))),
+        }
+    }
+
+    /// The NICs whose ports do not forward yet, with what was seen. One whose port cannot be looked at is not waited for.
+    fn ports(&mut self, waiting: &mut BTreeMap<PodKey, BTreeSet<NicKey>>) -> BTreeMap<NicKey, String> {
+        let mut seen = BTreeMap::new();
+        let Some(panel) = &mut self.site.panel else { return seen };
+        let index = |nic: &NicKey| Some((self.panel.get(&port_device_name(nic)).copied()?, nic.clone()));
+        let ports: Vec<(u32, NicKey)> = waiting.values().flatten().filter_map(index).collect();
+        let indexes: Vec<u32> = ports.iter().map(|(index, _)| *index).collect();
+        let mut looked = observe::forwarding(&mut panel.socket, &indexes, self.panel.len());
+        for (index, nic) in ports {
+            match looked.remove(&index) {
+                Some(Ok(Forwarding::Yes)) => {}
+                Some(Ok(Forwarding::No(what))) => {
+                    seen.insert(nic, what);
+                }
+                Some(Err(error)) => self.give_up(waiting, nic, error),
+                None => self.give_up(waiting, nic, KernelError::Vanished(format!("port #{index}"))),
+            }
+        }
+        seen
+    }
+
+    fn give_up(&mut self, waiting: &mut BTreeMap<PodKey, BTreeSet<NicKey>>, nic: NicKey, error: KernelError) {
+        if let Some(nics) = waiting.get_mut(&nic.pod) {
+            nics.remove(&nic);
+        }
+        self.unsettled.insert(nic, error);
+    }
+
+    /// Leaves of a pod's NICs those that do not forward, or whose port does not.
+    fn nics_of(&mut self, key: &PodKey, nics: &mut BTreeSet<NicKey>, seen: &mut BTreeMap<NicKey, String>) {
+        let mut indexes = BTreeMap::new();
+        for nic in std::mem::take(nics) {
+            match self.nic(0, &nic) {
+                Ok(index) => {
+                    indexes.insert(index, nic);
+                }
+                Err(error) => {
+                    self.unsettled.insert(nic, error.source);
+                }
+            }
+        }
+        let all: Vec<u32> = indexes.keys().copied().collect();
+        let Some(pod) = self.site.pods.get_mut(key) else {
+            self.unsettled.extend(indexes.into_values().map(|nic| (nic, gone(0, key).source)));
+            return;
+        };
+        let mut looked = observe::forwarding(&mut pod.socket, &all, all.len());
+        for (index, nic) in indexes {
+            match looked.remove(&index) {
+                Some(Ok(Forwarding::Yes)) if !seen.contains_key(&nic) => {}
+                Some(Ok(Forwarding::Yes)) => {
+                    nics.insert(nic);
+                }
+                Some(Ok(Forwarding::No(what))) => {
+                    seen.entry(nic.clone()).or_insert(what);
+                    nics.insert(nic);
+                }
+                Some(Err(error)) => {
+                    self.unsettled.insert(nic, error);
+                }
+                None => {
+                    self.unsettled.insert(nic, KernelError::Vanished(format!("interface #{index}")));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether the first frame would pass.
+
+use std::collections::BTreeMap;
+
+use netlink_packet_route::{RouteNetlinkMessage, link::LinkMessage};
+
+use super::{Device, forwards};
+use crate::kernel::{KernelError, link, socket::RouteSocket};
+
+/// Whether a device passes frames.
+pub(in crate::kernel) enum Forwarding {
+    Yes,
+    /// What was seen instead.
+    No(String),
+}
+
+/// Whether devices of a namespace that has `all` of them pass frames. Many are looked at by one table, few one by one.
+pub(in crate::kernel) fn forwarding(
+    socket: &mut RouteSocket,
+    indexes: &[u32],
+    all: usize,
+) -> BTreeMap<u32, Result<Forwarding, KernelError>> {
+    /// One look costs as much as this many entries of a table.
+    const WORTH: usize = 8;
+    if indexes.len() > 1 && indexes.len() * WORTH >= all {
+        match socket.dump(&link::get_all()) {
+            Ok(dump) => {
+                let links = dump.messages.iter().filter_map(|message| match message {
+                    RouteNetlinkMessage::NewLink(link) => Some((link.header.index, Ok(forwarding_of(link)))),
+                    _ => None,
+                });
+                return links.filter(|(index, _)| indexes.contains(index)).collect();
+            }
+            // Who cannot be asked for all can be asked for each, and says why not.
+            Err(error) => tracing::debug!(%error, "devices are looked at one by one"),
+        }
+    }
+    let look = |index: &u32| match socket.get(link::get(*index)) {
+        Ok(RouteNetlinkMessage::NewLink(link)) => (*index, Ok(forwarding_of(&link))),
+        Ok(_) => (*index, Ok(Forwarding::No("no answer".to_owned()))),
+        Err(error) => (*index, Err(error)),
+    };
+    indexes.iter().map(look).collect()
+}
+
+fn forwarding_of(message: &LinkMessage) -> Forwarding {
+    let device = Device::read(message);
+    if forwards(&device) {
+        return Forwarding::Yes;
+    }
+    Forwarding::No(format!(
+        "`{}` is {}, {} carrier, operational state {}",
+        device.name,
+        if device.up { "up" } else { "down" },
+        if device.carrier { "has" } else { "no" },
+        if device.operational { "up" } else { "not up" },
+    ))
+}
