@@ -1,6 +1,10 @@
 //! What the groups of rows have at hand.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use podwire_proto::v1::{
@@ -18,14 +22,17 @@ use crate::{lesson::Lesson, place::Place};
 /// How long a topology may take until it is READY: never for a time that is measured.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Panels that an agent parks unless told otherwise.
+pub(crate) const PARKED: usize = 128;
+
 /// The private kernel, and a runtime for the calls.
 pub(crate) struct Bench {
     pub(crate) lab: Lab,
     pub(crate) runtime: Runtime,
     /// Only whether something broke.
     pub(crate) small: bool,
-    /// A directory on a real disk.
-    pub(crate) disk: std::path::PathBuf,
+    /// Where the results go: on a real disk.
+    pub(crate) out: PathBuf,
 }
 
 /// An agent under test, and the directory of its pods and panels.
@@ -41,18 +48,23 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 }
 
 impl Bench {
-    /// Starts an agent of its own on a directory of its own, with its store on a tmpfs unless told otherwise.
-    pub(crate) fn start(&self, name: &str, args: &[&str]) -> Result<Side> {
-        self.start_with(name, &format!("/run/state-{name}"), args)
+    /// Starts an agent on a directory of its own, with its store on a tmpfs, that parks so many panels.
+    pub(crate) fn start(&self, name: &str, parked: usize) -> Result<Side> {
+        self.start_with(name, &format!("/run/state-{name}"), parked)
     }
 
-    pub(crate) fn start_with(&self, name: &str, state: &str, args: &[&str]) -> Result<Side> {
+    /// A directory on a real disk.
+    pub(crate) fn disk(&self) -> Result<PathBuf> {
+        let path = self.out.join("disk");
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
+    pub(crate) fn start_with(&self, name: &str, state: &str, parked: usize) -> Result<Side> {
         let place = Place::new(&format!("netns-{name}"))?;
         let mut agent = self.lab.agent().listen(format!("unix:///run/{name}.sock"));
         agent = agent.with("--netns-dir", place.dir().display().to_string()).with("--state-dir", state);
-        for arg in ["--log-level", "warn"].iter().chain(args) {
-            agent = agent.arg(*arg);
-        }
+        agent = agent.with("--parked-panels", parked.to_string()).arg("--log-level").arg("warn");
         self.runtime.block_on(async {
             let agent = agent.start().await;
             let calls = TopologyServiceClient::new(agent.channel()).max_decoding_message_size(64 << 20);

@@ -9,6 +9,7 @@ mod floor;
 mod lesson;
 mod machine;
 mod place;
+mod plot;
 mod plugins;
 mod rows;
 mod wire;
@@ -41,7 +42,7 @@ const USAGE: &str = "usage: bench-node [--small] [--rounds COUNT] [--out DIR] [-
   --small         few rounds; fails only where a ratio is far from its goal
   --rounds COUNT  that many rounds of each group instead of its own number
   --out DIR       where node.json and node.svg go (default: target/bench-node)
-  --row NAME      only the group that measures this row; repeatable";
+  --row NAME      no plot, and only the group that measures this row; repeatable";
 
 #[derive(Debug, Default)]
 struct Options {
@@ -103,7 +104,7 @@ fn inside(args: &[OsString]) -> Result<ExitCode> {
     let out = options.out.clone().unwrap_or_else(|| folder.join("../bench-node"));
     fs::create_dir_all(&out).with_context(|| format!("make {}", out.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let bench = Bench { lab: Lab::new()?, runtime, small: options.small, disk: out.join("state") };
+    let bench = Bench { lab: Lab::new()?, runtime, small: options.small, out: out.clone() };
     let machine = machine::describe();
     say(&format!("{machine}\n"));
     let (mut figures, began) = (Vec::new(), Instant::now());
@@ -122,6 +123,9 @@ fn inside(args: &[OsString]) -> Result<ExitCode> {
     }
     say(&table(&figures));
     write(&out, &machine, &figures)?;
+    if !bench.small && options.rows.is_empty() {
+        fs::write(out.join("node.svg"), plot::svg(&rows::growth(&bench)?, &machine)).context("write node.svg")?;
+    }
     eprintln!("all of it took {:.0?}; the samples are in {}", began.elapsed(), out.join("node.json").display());
     let far: Vec<&str> = figures.iter().filter(|each| !each.within_margin).map(|each| each.row.name).collect();
     if bench.small && !far.is_empty() {

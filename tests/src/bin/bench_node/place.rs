@@ -64,9 +64,18 @@ impl Place {
 
     /// Waits until nothing of a topology is left but what is parked: the agent's work behind the reply has ended.
     pub(crate) fn wait_until_quiet(&self) -> Result<()> {
+        self.wait_until_none(&["podwire.", "podwire_retired."])
+    }
+
+    /// Waits until no panel waits for being taken down or parked.
+    pub(crate) fn wait_until_retired(&self) -> Result<()> {
+        self.wait_until_none(&["podwire_retired."])
+    }
+
+    fn wait_until_none(&self, prefixes: &[&str]) -> Result<()> {
         let began = Instant::now();
         loop {
-            let left = [self.names("podwire.")?, self.names("podwire_retired.")?].concat();
+            let left = prefixes.iter().map(|prefix| self.names(prefix)).collect::<Result<Vec<_>>>()?.concat();
             if left.is_empty() {
                 return Ok(());
             }

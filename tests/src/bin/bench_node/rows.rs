@@ -1,5 +1,11 @@
 //! The rows, in groups that are measured together: all sides of a comparison in each round.
 
+mod change;
+mod crowd;
+mod disk;
+mod ping;
+mod thousand;
+mod traffic;
 mod triangle;
 
 use anyhow::Result;
@@ -8,6 +14,8 @@ use crate::{
     bench::Bench,
     figures::{Row, Samples},
 };
+
+pub(crate) use crowd::growth;
 
 /// Rows that are measured together.
 pub(crate) struct Group {
@@ -20,7 +28,16 @@ pub(crate) struct Group {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const GROUPS: &[Group] = &[triangle::BRIDGES, triangle::LINKS];
+pub(crate) const GROUPS: &[Group] = &[
+    triangle::BRIDGES,
+    triangle::LINKS,
+    disk::DISK,
+    crowd::CROWD,
+    change::CHANGE,
+    ping::PING,
+    traffic::TRAFFIC,
+    thousand::THOUSAND,
+];
 
 /// Runs the sides of a comparison, each time beginning with another one.
 pub(crate) fn in_turn(round: usize, sides: &mut [&mut dyn FnMut() -> Result<()>]) -> Result<()> {

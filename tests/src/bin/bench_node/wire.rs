@@ -70,7 +70,7 @@ impl Body<'_> {
         self.0.extend_from_slice(bytes);
     }
 
-    /// `struct ifinfomsg`.
+    /// `struct ifinfomsg`: up, or as it is.
     pub(crate) fn link(&mut self, index: u32, up: bool) {
         let flags = u32::from(up);
         self.raw(&[0; 4]);

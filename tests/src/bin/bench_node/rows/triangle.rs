@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Group, in_turn};
 use crate::{
-    bench::{Bench, ms},
+    bench::{Bench, PARKED, ms},
     figures::{Goal, Row, Samples, median},
     floor,
     lesson::{Lesson, Shape},
@@ -41,6 +41,16 @@ pub(super) const BRIDGES: Group = Group {
             theirs: "floor",
             goal: Goal::AtMost(1.5),
             margin: Goal::AtMost(12.0),
+        },
+        Row {
+            name: "parked",
+            what: "the same, of parked panel and bridges",
+            against: "netlink floor, all made new",
+            unit: "ms",
+            ours: "parked",
+            theirs: "floor",
+            goal: Goal::AtMost(1.0),
+            margin: Goal::AtMost(10.0),
         },
         Row {
             name: "delete",
@@ -85,23 +95,13 @@ pub(super) const LINKS: Group = Group {
 
 fn measure(bench: &Bench, round: usize, samples: &mut Samples, shape: Shape) -> Result<()> {
     let lesson = Lesson::triangle(shape, 1);
-    let (mut new, mut floor, mut adds) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut new, mut parked, mut floor, mut adds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut deleted, mut dels) = (Vec::new(), Vec::new());
     in_turn(
         round,
         &mut [
-            &mut || {
-                let mut side = bench.start("new", &[])?;
-                make_pods(&side.place, &lesson)?;
-                bench.lesson(&mut side, "warm", &lesson)?;
-                for time in 0..TIMES {
-                    let (made, gone) = bench.lesson(&mut side, &format!("t{time}"), &lesson)?;
-                    new.push(ms(made));
-                    deleted.push(ms(gone));
-                }
-                remove_pods(&side.place, &lesson)?;
-                bench.stop(side)
-            },
+            &mut || agent(bench, "new", 0, &lesson, &mut new, &mut deleted),
+            &mut || agent(bench, "parked", PARKED, &lesson, &mut parked, &mut Vec::new()),
             &mut || {
                 let place = Place::new("netns-floor")?;
                 make_pods(&place, &lesson)?;
@@ -125,10 +125,33 @@ fn measure(bench: &Bench, round: usize, samples: &mut Samples, shape: Shape) -> 
             },
         ],
     )?;
-    for (series, values) in [("new", new), ("delete", deleted), ("floor", floor), ("adds", adds), ("dels", dels)] {
+    let all = [("new", new), ("parked", parked), ("delete", deleted), ("floor", floor), ("adds", adds), ("dels", dels)];
+    for (series, values) in all {
         samples.push(series, median(&values));
     }
     Ok(())
+}
+
+/// Makes and deletes the lesson by an agent that parks so many panels.
+fn agent(
+    bench: &Bench,
+    name: &str,
+    parked: usize,
+    lesson: &Lesson,
+    made: &mut Vec<f64>,
+    deleted: &mut Vec<f64>,
+) -> Result<()> {
+    let mut side = bench.start(name, parked)?;
+    make_pods(&side.place, lesson)?;
+    for time in 0..=TIMES {
+        let (apply, delete) = bench.lesson(&mut side, &format!("t{time}"), lesson)?;
+        if time > 0 {
+            made.push(ms(apply));
+            deleted.push(ms(delete));
+        }
+    }
+    remove_pods(&side.place, lesson)?;
+    bench.stop(side)
 }
 
 fn make_pods(place: &Place, lesson: &Lesson) -> Result<()> {
