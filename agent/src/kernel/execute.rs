@@ -60,6 +60,8 @@ pub(super) struct Executor<'a> {
     known_pods: BTreeSet<PodKey>,
     /// NICs that do not forward, after the wait for them.
     unsettled: BTreeMap<NicKey, KernelError>,
+    /// Whether is waited for what the kernel has not looked at yet.
+    patient: bool,
     door: Door,
     jobs: Vec<Job>,
     /// Ports that wait for being removed together, with their steps.
@@ -89,6 +91,7 @@ impl<'a> Executor<'a> {
             nics: BTreeMap::new(),
             known_pods: BTreeSet::new(),
             unsettled: BTreeMap::new(),
+            patient: true,
             door: Door::Panel,
             jobs: Vec::new(),
             doomed: Vec::new(),

@@ -40,6 +40,8 @@ pub(super) struct Device {
     up: bool,
     carrier: bool,
     operational: bool,
+    /// It has not told its state.
+    unknown: bool,
     pub(super) group: u32,
     master: Option<u32>,
     pub(super) altnames: Vec<String>,
@@ -59,7 +61,6 @@ impl Device {
             carrier: message.header.flags.contains(LinkFlags::LowerUp),
             ..Self::default()
         };
-        let mut unknown = false;
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => device.name.clone_from(name),
@@ -69,8 +70,8 @@ impl Device {
                 LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
                 LinkAttribute::OperState(state) => {
                     // Devices that do not report a state are usable: RFC 2863 "unknown".
-                    unknown = *state == State::Unknown;
-                    device.operational = unknown || *state == State::Up;
+                    device.unknown = *state == State::Unknown;
+                    device.operational = device.unknown || *state == State::Up;
                 }
                 LinkAttribute::Group(group) => device.group = *group,
                 LinkAttribute::Controller(index) => device.master = Some(*index),
@@ -94,10 +95,6 @@ impl Device {
                 LinkAttribute::LinkInfo(infos) => device.read_info(infos),
                 _ => {}
             }
-        }
-        // A pair reports its state, but before linkwatch has seen it for the first time: until then it drops what is sent.
-        if unknown && device.kind == Some(InfoKind::Veth) {
-            device.operational = false;
         }
         device
     }

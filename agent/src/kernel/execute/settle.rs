@@ -22,6 +22,13 @@ use crate::kernel::{
 /// How long a new interface may take until it forwards. Linkwatch runs at least once a second.
 const SETTLE: Duration = Duration::from_millis(2500);
 
+/// How long is looked often, and the longest pauses then and afterwards.
+const SOON: Duration = Duration::from_millis(30);
+const SHORT_PAUSE: Duration = Duration::from_micros(400);
+const LONG_PAUSE: Duration = Duration::from_millis(10);
+
+const NOT_SEEN_YET: &str = "the kernel has not looked at its state yet";
+
 impl Executor<'_> {
     /// Waits until the first frame would pass at each NIC that settles at the beginning of these steps: until then the kernel
     /// has acknowledged everything and yet drops. What does not is noted and fails at its own step. Returns how many steps were
@@ -35,9 +42,12 @@ impl Executor<'_> {
                 waiting.entry(nic.pod.clone()).or_default().insert(nic.clone());
             }
         }
-        let start = Instant::now();
+        let began = Instant::now();
+        let (mut start, mut left) = (began, usize::MAX);
         let mut pause = Duration::from_micros(50);
         loop {
+            // Linkwatch looks at 100 devices a second where there are many: who has waited that long waits for no more.
+            self.patient = began.elapsed() < SETTLE;
             let mut seen = self.ports(&mut waiting);
             for (pod, nics) in &mut waiting {
                 self.nics_of(pod, nics, &mut seen);
@@ -45,6 +55,11 @@ impl Executor<'_> {
             waiting.retain(|_, nics| !nics.is_empty());
             if waiting.is_empty() {
                 return Ok(together);
+            }
+            let now = waiting.values().map(BTreeSet::len).sum();
+            if now < left {
+                // Of many, on a busy node, the last have their time too.
+                (start, left) = (Instant::now(), now);
             }
             if start.elapsed() > SETTLE {
                 let milliseconds = u64::try_from(SETTLE.as_millis()).unwrap_or(u64::MAX);
@@ -55,7 +70,9 @@ impl Executor<'_> {
                 return Ok(together);
             }
             thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
+            // Most take a few milliseconds: a longer pause would be what is waited for.
+            let longest = if start.elapsed() < SOON { SHORT_PAUSE } else { LONG_PAUSE };
+            pause = (pause * 2).min(longest);
         }
     }
 
@@ -79,6 +96,11 @@ impl Executor<'_> {
         for (index, nic) in ports {
             match looked.remove(&index) {
                 Some(Ok(Forwarding::Yes)) => {}
+                Some(Ok(Forwarding::NotSeenYet)) => {
+                    if self.patient {
+                        seen.insert(nic, NOT_SEEN_YET.to_owned());
+                    }
+                }
                 Some(Ok(Forwarding::No(what))) => {
                     seen.insert(nic, what);
                 }
@@ -117,8 +139,11 @@ impl Executor<'_> {
         let mut looked = observe::forwarding(&mut pod.socket, &all, all.len());
         for (index, nic) in indexes {
             match looked.remove(&index) {
-                Some(Ok(Forwarding::Yes)) if !seen.contains_key(&nic) => {}
-                Some(Ok(Forwarding::Yes)) => {
+                Some(Ok(Forwarding::NotSeenYet)) if self.patient => {
+                    nics.insert(nic);
+                }
+                Some(Ok(Forwarding::Yes | Forwarding::NotSeenYet)) if !seen.contains_key(&nic) => {}
+                Some(Ok(Forwarding::Yes | Forwarding::NotSeenYet)) => {
                     nics.insert(nic);
                 }
                 Some(Ok(Forwarding::No(what))) => {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use netlink_packet_route::{RouteNetlinkMessage, link::LinkMessage};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoKind, LinkMessage},
+};
 
 use super::{Device, forwards};
 use crate::kernel::{KernelError, link, socket::RouteSocket};
@@ -10,6 +13,8 @@ use crate::kernel::{KernelError, link, socket::RouteSocket};
 /// Whether a device passes frames.
 pub(in crate::kernel) enum Forwarding {
     Yes,
+    /// A pair reports its state, but not before linkwatch has seen it for the first time: until then it may drop.
+    NotSeenYet,
     /// What was seen instead.
     No(String),
 }
@@ -46,7 +51,8 @@ pub(in crate::kernel) fn forwarding(
 fn forwarding_of(message: &LinkMessage) -> Forwarding {
     let device = Device::read(message);
     if forwards(&device) {
-        return Forwarding::Yes;
+        let waits = device.unknown && device.kind == Some(InfoKind::Veth);
+        return if waits { Forwarding::NotSeenYet } else { Forwarding::Yes };
     }
     Forwarding::No(format!(
         "`{}` is {}, {} carrier, operational state {}",
