@@ -127,18 +127,11 @@ impl<'a> Executor<'a> {
             Step::RemovePanel => self.remove_panel(at),
             Step::CreateBridge(bridge) => {
                 let device = bridge_device_name(&bridge.name);
-                let index = match self.site.spare.pop() {
-                    Some(spare) => {
-                        self.panel.insert(device.clone(), spare);
-                        self.add(at, &Door::Panel, link::configure_bridge(&device, spare, bridge))?;
-                        spare
-                    }
-                    None => {
-                        let index = self.new_index(&device);
-                        self.add(at, &Door::Panel, link::create_bridge(&device, index, bridge))?;
-                        index
-                    }
-                };
+                let spare = self.site.spare.pop();
+                let index = spare.unwrap_or_else(|| self.new_index(&device));
+                let request = if spare.is_some() { link::configure_bridge } else { link::create_bridge };
+                self.panel.insert(device.clone(), index);
+                self.add(at, &Door::Panel, request(&device, index, bridge))?;
                 self.name_in_full(at, index, &device, bridge.name.as_str())
             }
             Step::ConfigureBridge(bridge) => {

@@ -32,6 +32,7 @@ pub(super) use forwarding::{Forwarding, forwarding};
 
 /// A device, as one message shows it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that the kernel shows by itself")]
 pub(super) struct Device {
     pub(super) index: u32,
     pub(super) name: String,

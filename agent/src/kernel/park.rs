@@ -73,12 +73,12 @@ impl Park {
             state.taken.push(parked.name.clone());
             (parked, state.new.clone().unwrap_or_default())
         };
-        let taken = self.rename(dir, &parked, &new, name);
+        let taken = Self::rename(dir, &parked, &new, name);
         self.state().taken.retain(|taken| *taken != parked.name);
         Ok(taken?.then_some(parked))
     }
 
-    fn rename(&self, dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
+    fn rename(dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
         let mut socket = parked.netns.socket()?;
         let as_it_was = bridges(&mut socket)?
             .is_some_and(|found| found.len() == parked.bridges.len() && found.iter().all(|bridge| bridge.is_new(new)));

@@ -90,7 +90,7 @@ impl Engine {
         self.leave();
         *self.0.gate.write().await = true;
         // One that takes no changes removes nothing either.
-        let clear = self.reap_by(|kernel| kernel.clear());
+        let clear = self.reap_by(Kernel::clear);
         if self.takes_changes().is_ok() && timeout(LAST_REAP, clear).await.is_err() {
             tracing::info!("retired panels are left: the next start takes them down");
         }
@@ -99,7 +99,7 @@ impl Engine {
     /// Parks or takes down the panels that were retired. One task at a time: they would only wait for each other's bridges. False:
     /// one is left.
     pub(super) async fn reap(&self) -> bool {
-        self.reap_by(|kernel| kernel.reap()).await
+        self.reap_by(Kernel::reap).await
     }
 
     async fn reap_by(&self, work: fn(&dyn Kernel) -> Result<(), KernelError>) -> bool {
