@@ -173,7 +173,7 @@ fn stitch(batch: &mut Batch, port: u32, far: u32) {
         body.text(1, "clsact");
     });
     batch.message(RTM_NEWTFILTER, CREATE, |body| {
-        header(body, 0, 0xffff_fff2, 1 << 16 | u32::from(3_u16.to_be()));
+        header(body, 0, 0xffff_fff2, 0x1_0000 | u32::from(0x0003_u16.to_be()));
         body.text(1, "u32");
         body.nested(2, |options| {
             // `struct tc_u32_sel` with one `struct tc_u32_key`: TC_U32_TERMINAL, one key of zeros.

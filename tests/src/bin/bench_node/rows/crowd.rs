@@ -191,7 +191,7 @@ pub(super) async fn all(side: &Side, lessons: &[Lesson], make: bool) -> Result<(
 fn by_four(lessons: &[Lesson], work: impl Fn(usize, &Lesson) -> Result<Duration> + Sync) -> Result<()> {
     let worker = |first: usize| {
         let mine = (0..).zip(lessons).skip(first).step_by(PLUGINS);
-        mine.map(|(number, lesson)| work(number, lesson).map(drop)).collect::<Result<()>>()
+        mine.into_iter().try_for_each(|(number, lesson)| work(number, lesson).map(drop))
     };
     let worker = &worker;
     thread::scope(|scope| {
