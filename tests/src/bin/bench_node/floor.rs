@@ -210,7 +210,7 @@ fn pod_side(panel: &str, lesson: &Lesson, pod: usize) -> Batch {
         });
         batch.message(RTM_NEWLINKPROP, CREATE, |body| {
             body.link(index, false);
-            body.nested(0x8000 | 52, |list| list.text(53, &format!("{panel}.{index}")));
+            body.nested(0x8000 | 0x34, |list| list.text(53, &format!("{panel}.{index}")));
         });
     }
     batch

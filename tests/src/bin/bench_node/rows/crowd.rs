@@ -190,8 +190,8 @@ pub(super) async fn all(side: &Side, lessons: &[Lesson], make: bool) -> Result<(
 
 fn by_four(lessons: &[Lesson], work: impl Fn(usize, &Lesson) -> Result<Duration> + Sync) -> Result<()> {
     let worker = |first: usize| {
-        let mine = (0..).zip(lessons).skip(first).step_by(PLUGINS);
-        mine.into_iter().try_for_each(|(number, lesson)| work(number, lesson).map(drop))
+        let mut mine = (0..).zip(lessons).skip(first).step_by(PLUGINS);
+        mine.try_for_each(|(number, lesson)| work(number, lesson).map(drop))
     };
     let worker = &worker;
     thread::scope(|scope| {
