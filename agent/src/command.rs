@@ -17,6 +17,7 @@ use clap::{
 };
 
 use crate::{
+    causes::chain,
     config::{Config, PodSettings, absolute},
     health::Health,
     kernel::{LinuxKernel, NetnsDir},
@@ -171,17 +172,6 @@ impl Place {
     fn claim(&self) -> Result<Option<Alone>, AloneError> {
         self.netns_dir.is_dir().then(|| Alone::hold(&self.netns_dir)).transpose()
     }
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod pods;
 
 use std::{
     fmt, fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -28,7 +28,8 @@ pub use pods::{PodSettings, PodSource};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "podwire-agent", version, max_term_width = 100)]
 pub struct Config {
-    /// Where to listen, repeatable: `unix:///absolute/path` (a socket of mode 0600) or `tcp://ip:port`.
+    /// Where to listen, repeatable: `unix:///absolute/path` (a socket of mode 0600) or `tcp://ip:port`. An IP
+    /// address may stand in brackets, and one of IPv6 must.
     #[arg(long, value_name = "ADDRESS", env = "PODWIRE_LISTEN", value_delimiter = ',')]
     #[arg(default_value = "unix:///run/podwire/agent.sock")]
     pub listen: Vec<Endpoint>,
@@ -190,7 +191,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         if let Some(address) = text.strip_prefix("tcp://") {
-            return address.parse().map(Self::Tcp).map_err(|_| EndpointError::Address);
+            return socket_address(address).map(Self::Tcp).ok_or(EndpointError::Address);
         }
         let path = Path::new(text.strip_prefix("unix://").ok_or(EndpointError::Scheme)?);
         if !path.is_absolute() {
@@ -212,6 +213,16 @@ impl fmt::Display for Endpoint {
             Self::Tcp(address) => write!(f, "tcp://{address}"),
         }
     }
+}
+
+/// `ip:port`. Brackets may stand around an address of IPv4 too: a manifest has them around the node's address, whichever
+/// it will be.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let bracketed = || {
+        let (address, port) = text.strip_prefix('[')?.split_once("]:")?;
+        Some(SocketAddr::new(IpAddr::V4(address.parse().ok()?), port.parse().ok()?))
+    };
+    text.parse().ok().or_else(bracketed)
 }
 
 pub(crate) fn absolute(text: &str) -> Result<PathBuf, &'static str> {

@@ -1,6 +1,7 @@
 //! What a valid name, address, topology and plan is. Pure: no tokio, no protobuf, no syscalls.
 
 pub mod adopt;
+pub mod announcement;
 pub mod assign;
 pub mod bpf;
 pub mod bridge;
@@ -23,4 +24,6 @@ pub mod spec;
 pub mod status;
 pub mod step;
 mod stored;
+pub mod uplink;
 pub mod violation;
+pub mod vlans;

@@ -17,7 +17,7 @@ use tonic_health::{
     pb::{HealthCheckRequest, health_client::HealthClient},
 };
 
-use crate::config::Endpoint;
+use crate::{causes::causes, config::Endpoint};
 
 /// How long an answer may take, all in all. A kubelet's own timeout is at least 1 s.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -98,9 +98,5 @@ async fn connect(at: &Endpoint) -> Result<Channel, transport::Error> {
 
 /// What began it: those above say no more than that there was an error.
 fn root(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }

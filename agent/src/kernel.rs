@@ -1,6 +1,7 @@
 //! The only room that talks to the kernel: netlink, namespaces, mounts, sysctls. Blocking and small.
 
 mod attribute;
+mod bridge_vlan;
 mod capture;
 mod clock;
 mod delays;
@@ -26,6 +27,7 @@ mod site;
 mod socket;
 mod stitch;
 mod survey;
+mod uplink;
 mod verify;
 
 use std::{
@@ -46,10 +48,8 @@ pub use ear::{Ear, Heard, Moment, News, Place};
 pub use error::KernelError;
 pub use netns::{Netns, NetnsDir, NetnsError};
 pub use packet::{Devices, PacketSocket, Sight};
-pub use park::PARKED_PREFIX;
 pub use probe::{Capability, probe};
 pub use reach::{Reach, ReachError};
-pub use retire::RETIRED_PREFIX;
 pub use site::LinuxKernel;
 pub use survey::{SightedKind, Sighting, Survey, Surveyed, survey};
 pub use verify::{Nonce, Passes, Station, Verified, verify};

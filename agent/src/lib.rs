@@ -3,6 +3,7 @@
 //! The rooms, and which of them knows which, are described in `ARCHITECTURE.md`.
 
 pub mod api;
+pub mod causes;
 pub mod command;
 pub mod config;
 pub mod domain;

@@ -9,6 +9,7 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use podwire_agent::{
+    causes::chain,
     command::Arguments,
     config::{Config, LogFormat},
     power,
@@ -115,12 +116,6 @@ fn log(format: LogFormat, level: &str) {
 
 /// Says once why the agent does not run, with all causes.
 fn failed(error: &dyn Error) -> ExitCode {
-    let mut chain = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        chain = format!("{chain}: {error}");
-        cause = error.source();
-    }
-    tracing::error!("{chain}");
+    tracing::error!("{}", chain(error));
     ExitCode::FAILURE
 }

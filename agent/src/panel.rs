@@ -3,6 +3,7 @@
 mod admission;
 mod background;
 mod capture;
+mod carrier;
 mod converge;
 mod engine;
 pub mod error;
@@ -23,7 +24,7 @@ pub mod view;
 
 pub use crate::{
     kernel::{Capability, KernelError, Passes, Verified},
-    pods::{AnnouncedSandbox, Pod},
+    pods::{Pod, as_seen_here},
 };
 pub use capture::{Capture, CaptureRequest, CaptureTarget};
 pub use engine::{Engine, PluggedSandbox};

@@ -14,6 +14,7 @@ use futures_util::Stream;
 
 use crate::{
     domain::{
+        announcement::{AnnouncedSandbox, Announcement},
         intent::PodKey,
         name::{Namespace, PodName, PodUid},
         observed::{Refusal, SandboxId},
@@ -25,6 +26,9 @@ use crate::{
 pub use announced::AnnouncedPods;
 pub use cri::{CriPods, RuntimeError};
 pub use named::NamedPods;
+
+/// Where containerd, CRI-O and k3s keep network namespaces, and cri-dockerd's Docker.
+pub const NETNS_DIRS: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
 
 /// How pods are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,32 +103,16 @@ pub struct Pod {
     pub problem: Option<String>,
 }
 
-/// A sandbox as the CNI plugin tells of it: the container runtime does not list it before CNI ADD has returned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnnouncedSandbox {
-    /// Kubernetes namespace of its pod: `K8S_POD_NAMESPACE` of `CNI_ARGS`.
-    pub namespace: Namespace,
-    /// Name of its pod: `K8S_POD_NAME`.
-    pub pod: PodName,
-    /// UID of its pod: `K8S_POD_UID`, which old runtimes do not give.
-    pub uid: Option<PodUid>,
-    /// The runtime's id of it: `CNI_CONTAINERID`.
-    pub sandbox_id: SandboxId,
-    /// Path of its network namespace as the agent sees it: `CNI_NETNS`. It comes from outside: nobody has checked what is
-    /// there.
-    pub netns_path: PathBuf,
+/// An announced sandbox with its path as the agent sees it: the plugin runs on the node and tells the node's path.
+#[must_use]
+pub fn as_seen_here(sandbox: AnnouncedSandbox) -> AnnouncedSandbox {
+    AnnouncedSandbox { netns_path: seen::seen(sandbox.netns_path), ..sandbox }
 }
 
-impl AnnouncedSandbox {
-    /// The same, with its path as the agent sees it: the plugin runs on the node and tells the node's path.
-    #[must_use]
-    pub fn as_seen_here(self) -> Self {
-        Self { netns_path: seen::seen(self.netns_path), ..self }
-    }
-
-    /// Its pod, to be looked for.
-    pub fn wanted(&self) -> Wanted {
-        Wanted { namespace: self.namespace.clone(), owner: PodOwner::Pod(self.pod.clone()), uid: None }
+impl Wanted {
+    /// The pod of an announced sandbox.
+    pub fn pod_of(sandbox: &AnnouncedSandbox) -> Self {
+        Self { namespace: sandbox.namespace.clone(), owner: PodOwner::Pod(sandbox.pod.clone()), uid: None }
     }
 }
 
@@ -191,9 +179,26 @@ pub trait Pods: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why not.
-    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<(), AnnounceError> {
+    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<Announcement, AnnounceError> {
         let _ = sandbox;
         Err(AnnounceError::Unsupported(self.kind()))
+    }
+
+    /// Takes over the announcements of earlier runs of the agent, but for those whose network namespaces are gone: which.
+    /// Blocking.
+    fn recall(&self, announcements: Vec<Announcement>) -> Vec<SandboxId> {
+        let _ = announcements;
+        Vec::new()
+    }
+
+    /// Why there may be pods of this node of which it does not tell yet; `None`: one that it does not find is not there.
+    fn unknown(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether it knows nothing but what is announced: then an announcement has to outlive the agent.
+    fn only_announced(&self) -> bool {
+        false
     }
 
     /// Takes an announcement back: the pod that it was of; `None`: there was none. Another sandbox of that pod is not

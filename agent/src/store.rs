@@ -9,8 +9,10 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    announcement::Announcement,
     intent::{Generation, Intent},
     name::TopologyKey,
+    observed::SandboxId,
 };
 
 pub use disk::{DiskStore, OpenError, StateFiles, set_aside, state_files};
@@ -110,4 +112,21 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// It cannot be written.
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError>;
+
+    /// The announced sandboxes that are stored.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    fn announcements(&self) -> Result<Vec<Announcement>, StoreError>;
+
+    /// Stores an announced sandbox, in the place of one of the same id. When it returns, it outlives a crash.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    fn put_announcement(&self, announcement: &Announcement) -> Result<(), StoreError>;
+
+    /// Forgets an announced sandbox some time: one whose namespace is gone is not taken for a pod's by the next run.
+    fn forget_announcement(&self, sandbox: &SandboxId);
 }

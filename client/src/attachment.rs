@@ -81,7 +81,7 @@ impl Attachment {
         self
     }
 
-    /// Plug it onto a device of the node by macvlan: `"eth1"` or a [`Device`].
+    /// Plug it onto a device of the node: `"eth1"` (by macvlan) or a [`Device`].
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.message.target = Some(Target::Device(device.into().into()));
         self
@@ -111,6 +111,25 @@ impl Attachment {
         self
     }
 
+    /// One VLAN of a bridge that tells VLANs apart, 1 to 4094: its frames have no tag at the interface. Default: VLAN 1.
+    pub fn access(mut self, vlan: u16) -> Self {
+        self.message.vlan = Some(v1::PortVlan { access: vlan.into(), ..Default::default() });
+        self
+    }
+
+    /// VLANs of a bridge that tells VLANs apart, whose frames have tags at the interface. Repeatable.
+    pub fn trunk(mut self, vlans: std::ops::RangeInclusive<u16>) -> Self {
+        let range = v1::VlanRange { first: (*vlans.start()).into(), last: (*vlans.end()).into() };
+        self.message.vlan.get_or_insert_default().trunk.push(range);
+        self
+    }
+
+    /// Besides those of a trunk the VLAN whose frames have no tag at the interface. Default: none.
+    pub fn native(mut self, vlan: u16) -> Self {
+        self.message.vlan.get_or_insert_default().native = vlan.into();
+        self
+    }
+
     /// Plug the cable (true) or pull it (false). Default: plugged.
     pub fn up(mut self, up: bool) -> Self {
         self.message.set_up(toggle(up));
@@ -136,7 +155,7 @@ impl From<Attachment> for v1::Attachment {
     }
 }
 
-/// A device of the node on which macvlan interfaces are made.
+/// A device of the node: by macvlan, by a VLAN of it, or by a port of the bridge that it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
     message: v1::NodeDevice,
@@ -147,6 +166,19 @@ impl Device {
     /// By its name on the node. The agent must have been told to share it.
     pub fn macvlan(parent: impl Into<String>) -> Self {
         Self { message: v1::NodeDevice { parent: parent.into(), ..Default::default() }, ipam: None }
+    }
+
+    /// A VLAN of a device of the node, 1 to 4094, for one interface: frames have the tag on the device and none at the
+    /// interface. The agent must have been told to share the device. Several interfaces on one VLAN: `Bridge::uplink_vlan`.
+    pub fn vlan(parent: impl Into<String>, id: u16) -> Self {
+        let message = v1::NodeDevice { parent: parent.into(), vlan: Some(id.into()), ..Default::default() };
+        Self { message, ipam: None }
+    }
+
+    /// A port of a bridge that the node has. The agent must have been told to share that bridge.
+    pub fn bridge_port(bridge: impl Into<String>) -> Self {
+        let message = v1::NodeDevice { parent: bridge.into(), bridge_port: true, ..Default::default() };
+        Self { message, ipam: None }
     }
 
     /// How macvlan interfaces of one parent see each other. Default: directly.

@@ -73,6 +73,24 @@ impl Bridge {
         self
     }
 
+    /// Tell VLANs apart: see `access`, `trunk` and `native` of attachments.
+    pub fn vlan_aware(mut self) -> Self {
+        self.message.vlan_aware = true;
+        self
+    }
+
+    /// Reach the node's network by a VLAN of a device of the node, 1 to 4094. The agent must have been told to share the device.
+    pub fn uplink_vlan(mut self, parent: impl Into<String>, id: u16) -> Self {
+        self.message.uplink = Some(v1::Uplink { parent: parent.into(), vlan: Some(id.into()), bridge_port: false });
+        self
+    }
+
+    /// Reach the node's network by a port of a bridge that the node has. The agent must have been told to share that bridge.
+    pub fn uplink_bridge_port(mut self, bridge: impl Into<String>) -> Self {
+        self.message.uplink = Some(v1::Uplink { parent: bridge.into(), vlan: None, bridge_port: true });
+        self
+    }
+
     /// A frame may leave by the port it came in, unless an attachment says otherwise.
     pub fn hairpin(mut self) -> Self {
         self.message.hairpin = true;

@@ -27,7 +27,7 @@ use crate::{client::Client, target::Target};
 /// (`deploy/kustomize/components/scheduler` has both), and agents that listen on TCP.
 ///
 /// Each question is asked of the API server anew, so what is found is as of now; connections are kept, one for each
-/// agent's pod. Who asks one agent often keeps the [`Client`].
+/// agent's pod, until an hour has passed in which nobody asked for it. Who asks one agent often keeps the [`Client`].
 #[derive(Clone)]
 pub struct Cluster {
     api: kube::Client,

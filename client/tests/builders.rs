@@ -167,3 +167,28 @@ fn an_impairment_is_of_one_direction_or_of_both() {
     let wanted = Some(v1::impairment::LossModel::GilbertElliott(chain));
     assert_eq!(v1::Attachment::from(plug).to_interface.unwrap().loss_model, wanted);
 }
+
+#[test]
+fn the_nodes_network_is_reached_by_a_vlan_or_by_a_port() {
+    let target = |device: Device| v1::Attachment::from(Attachment::new("p").pod("a").device(device)).target;
+    let on = |parent: &str, vlan, bridge_port| {
+        let device = v1::NodeDevice { parent: parent.into(), vlan, bridge_port, ..Default::default() };
+        Some(Target::Device(device))
+    };
+    assert_eq!(target(Device::vlan("eth0", 100)), on("eth0", Some(100), false));
+    assert_eq!(target(Device::bridge_port("br0")), on("br0", None, true));
+    let bridge: v1::Bridge = Bridge::new("lan1").vlan_aware().uplink_vlan("eth0", 7).into();
+    let uplink = v1::Uplink { parent: "eth0".into(), vlan: Some(7), bridge_port: false };
+    assert_eq!((bridge.vlan_aware, bridge.uplink), (true, Some(uplink)));
+    let bridge: v1::Bridge = Bridge::new("lan1").uplink_bridge_port("br0").into();
+    assert!(bridge.uplink.unwrap().bridge_port);
+}
+
+#[test]
+fn an_attachment_is_of_one_vlan_or_of_a_trunk() {
+    let access: v1::Attachment = Attachment::new("p").access(10).into();
+    assert_eq!(access.vlan, Some(v1::PortVlan { access: 10, ..Default::default() }));
+    let trunk: v1::Attachment = Attachment::new("p").trunk(20..=29).native(1).trunk(5..=5).into();
+    let range = |first, last| v1::VlanRange { first, last };
+    assert_eq!(trunk.vlan, Some(v1::PortVlan { access: 0, trunk: vec![range(20, 29), range(5, 5)], native: 1 }));
+}

@@ -40,6 +40,7 @@ use self::{
 use crate::{
     condition::within,
     lab::{Lab, pod::Pod},
+    manifest::output,
 };
 
 pub use network::FIRST_PEER;
@@ -199,6 +200,20 @@ impl Containerd {
         import.args(["-n", "k8s.io", "images", "import"]).arg(image.join("image.tar"));
         succeed(&mut import).unwrap_or_else(|error| panic!("{error:#}\n{}", containerd.log()));
         containerd
+    }
+
+    /// Whether its CRI has events: since 1.7.
+    ///
+    /// # Panics
+    ///
+    /// It does not say its version.
+    pub fn has_events(&self) -> bool {
+        // containerd github.com/containerd/containerd 1.6.20~ds1 …
+        let said = output(Command::new(self.folder.join("containerd")).arg("--version"));
+        let said = said.unwrap_or_else(|error| panic!("{error:#}"));
+        let version = said.split_whitespace().nth(2).unwrap_or_default().trim_start_matches('v');
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_else(|_| panic!("{said}")));
+        (parts.next(), parts.next()) >= (Some(1), Some(7))
     }
 
     /// Starts it again after [`Self::kill`], and waits until it answers.

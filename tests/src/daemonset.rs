@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::manifest;
 
+/// The address of the node.
+pub const HOST_IP: &str = "127.0.0.1";
+
 /// A container of the agent's pod, and what it has of the pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "they are those of the manifest")]
@@ -79,7 +82,7 @@ pub struct Probe {
 }
 
 impl Container {
-    /// The container `name` of the DaemonSet among `documents`, on the node `node`.
+    /// The container `name` of the DaemonSet among `documents`, on the node `node`, whose address is [`HOST_IP`].
     ///
     /// # Errors
     ///
@@ -99,7 +102,7 @@ impl Container {
                 .chain(list(&container["args"]))
                 .map(text)
                 .collect::<Result<_>>()?,
-            environment: list(&container["env"]).iter().map(|each| variable(each, node)).collect::<Result<_>>()?,
+            environment: environment(list(&container["env"]), node)?,
             mounts: list(&container["volumeMounts"]).iter().map(|each| mount(each, pod)).collect::<Result<_>>()?,
             privileged: security["privileged"] == true,
             read_only_root: security["readOnlyRootFilesystem"] == true,
@@ -113,15 +116,23 @@ impl Container {
     }
 }
 
-fn variable(variable: &Value, node: &str) -> Result<(String, String)> {
-    let name = text(&variable["name"])?;
-    let source = &variable["valueFrom"];
-    let value = match (&variable["value"], &source["fieldRef"]["fieldPath"]) {
-        (Value::String(value), _) => value.clone(),
-        (_, field) if field == "spec.nodeName" => node.to_owned(),
-        _ => bail!("the variable {name} has a source that is not known here: {source}"),
-    };
-    Ok((name, value))
+/// As kubelet does it: `$(NAME)` stands for the value of a variable above.
+fn environment(variables: &[Value], node: &str) -> Result<Vec<(String, String)>> {
+    let mut environment: Vec<(String, String)> = Vec::new();
+    for variable in variables {
+        let name = text(&variable["name"])?;
+        let source = &variable["valueFrom"];
+        let value = match (&variable["value"], source["fieldRef"]["fieldPath"].as_str()) {
+            (Value::String(value), _) => environment
+                .iter()
+                .fold(value.clone(), |value, (name, other)| value.replace(&format!("$({name})"), other)),
+            (_, Some("spec.nodeName")) => node.to_owned(),
+            (_, Some("status.hostIP")) => HOST_IP.to_owned(),
+            _ => bail!("the variable {name} has a source that is not known here: {source}"),
+        };
+        environment.push((name, value));
+    }
+    Ok(environment)
 }
 
 fn mount(mount: &Value, pod: &Value) -> Result<Mount> {
@@ -193,7 +204,9 @@ spec:
         args: [c]
         env:
         - {name: X, value: "1"}
+        - {name: V, value: "$(X)$(NODE)"}
         - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+        - {name: Z, value: "$(NODE):$(X)"}
         securityContext: {privileged: true, runAsUser: 0, capabilities: {drop: [ALL]}}
         livenessProbe: {exec: {command: [/a, live]}, periodSeconds: 5}
         volumeMounts:
@@ -235,7 +248,9 @@ spec:
             name: "one".into(),
             image: "i:1".into(),
             command: vec!["/a".into(), "b".into(), "c".into()],
-            environment: vec![("X".into(), "1".into()), ("NODE".into(), "n1".into())],
+            environment: [("X", "1"), ("V", "1$(NODE)"), ("NODE", "n1"), ("Z", "n1:1")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
             mounts: vec![v, w],
             privileged: true,
             read_only_root: false,
@@ -256,7 +271,7 @@ spec:
             ("kind: DaemonSet", "kind: Deployment"),
             ("Bidirectional", "Both"),
             ("type: Directory}", "type: Socket}"),
-            ("spec.nodeName", "spec.hostIP"),
+            ("spec.nodeName", "spec.hostname"),
             ("exec: {command: [/a, live]}", "grpc: {port: 1}"),
             ("{name: v, hostPath", "{name: u, hostPath"),
         ] {

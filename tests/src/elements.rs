@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use podwire_proto::v1::{
-    Attachment, Bridge, Interface, InterfaceStatus, Ipam, Link, Route, State, Subnet, Topology, TopologyStatus,
-    attachment::Target, interface::Owner, link::FarEnd,
+    Attachment, Bridge, DirectionStatus, Interface, InterfaceStatus, Ipam, Link, Route, State, Subnet, Topology,
+    TopologyStatus, UpdateAttachmentRequest, UpdateLinkRequest, attachment::Target, interface::Owner, link::FarEnd,
 };
 
 /// A topology of the namespace `lessons`.
@@ -58,6 +58,18 @@ pub fn link(name: &str, a: Interface, b: Interface) -> Link {
     Link { name: name.into(), a: Some(a), far_end: Some(FarEnd::B(b)), ..Link::default() }
 }
 
+/// Plugs the cable of a link of the topology `12`, or pulls it.
+pub fn cable(link: &str, up: bool) -> UpdateLinkRequest {
+    let (namespace, topology) = ("lessons".into(), "12".into());
+    UpdateLinkRequest { namespace, topology, name: link.into(), up: Some(up), ..UpdateLinkRequest::default() }
+}
+
+/// Plugs the cable of an attachment of the topology `12`, or pulls it.
+pub fn attachment_cable(attachment: &str, up: bool) -> UpdateAttachmentRequest {
+    let (namespace, topology) = ("lessons".into(), "12".into());
+    UpdateAttachmentRequest { namespace, topology, name: attachment.into(), up: Some(up), ..Default::default() }
+}
+
 /// A route.
 pub fn route(destination: &str, via: &str, metric: u32) -> Route {
     Route { destination: destination.into(), via: via.into(), metric, unless_present: false }
@@ -91,7 +103,8 @@ pub fn state(topology: &Topology) -> State {
     topology.status.as_ref().map_or(State::Unspecified, TopologyStatus::state)
 }
 
-/// A topology without what another look at the same wires may say: since when, until when, and with which indexes.
+/// A topology without what another look at the same wires may say: since when, until when, with which indexes, and what
+/// has passed.
 pub fn timeless(mut topology: Topology) -> Topology {
     if let Some(status) = &mut topology.status {
         (status.since, status.lease_expires) = (None, None);
@@ -101,6 +114,7 @@ pub fn timeless(mut topology: Topology) -> Topology {
             *status = InterfaceStatus { since: None, index: 0, sandbox_id: String::new(), ..std::mem::take(status) };
         }
     };
+    let reset = |direction: &mut DirectionStatus| direction.counters = None;
     for bridge in &mut topology.bridges {
         bridge.status.iter_mut().for_each(|status| status.since = None);
     }
@@ -108,9 +122,11 @@ pub fn timeless(mut topology: Topology) -> Topology {
         link.status.iter_mut().for_each(|status| status.since = None);
         link.a.iter_mut().for_each(forget);
         link.far_end.iter_mut().for_each(|FarEnd::B(b)| forget(b));
+        link.a_to_b_status.iter_mut().chain(&mut link.b_to_a_status).for_each(reset);
     }
     for attachment in &mut topology.attachments {
         attachment.interface.iter_mut().for_each(forget);
+        attachment.to_interface_status.iter_mut().chain(&mut attachment.from_interface_status).for_each(reset);
     }
     topology
 }

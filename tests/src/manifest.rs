@@ -72,6 +72,27 @@ pub fn kustomize(path: &str) -> Result<Option<Vec<Value>>> {
     output(command.arg(folder().join(path))).and_then(|yaml| documents(&yaml)).map(Some)
 }
 
+/// What kustomize makes of a base and components below [`folder`], in a kustomization of a user's own. `None`: as
+/// [`kustomize`].
+///
+/// # Errors
+///
+/// It refuses them, or the kustomization cannot be written.
+pub fn kustomize_with(base: &str, components: &[&str]) -> Result<Option<Vec<Value>>> {
+    let own = tempfile::TempDir::new()?;
+    let at = own.path().canonicalize()?;
+    // Kustomize takes folders elsewhere by relative paths only.
+    let up: PathBuf = at.components().skip(1).map(|_| "..").collect();
+    let here = up.join(folder().canonicalize()?.strip_prefix("/")?);
+    let path = |folder: &&str| here.join(folder);
+    let kustomization = serde_json::json!({
+        "resources": [path(&base)],
+        "components": components.iter().map(path).collect::<Vec<_>>(),
+    });
+    fs::write(at.join("kustomization.yaml"), kustomization.to_string())?;
+    kustomize(&at.display().to_string())
+}
+
 /// What `helm template` makes of the chart with some values (`name=value`). `None`: this machine has no helm.
 ///
 /// # Errors

@@ -30,9 +30,10 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Environment variable: seconds that a test may take, where it was told to do more than usual.
 const PATIENCE: &str = "PODWIRE_TEST_SECONDS";
 
-fn deadline() -> Duration {
+/// What the environment says, or what the test needs.
+fn deadline(usual: Duration) -> Duration {
     let seconds = env::var(PATIENCE).ok().and_then(|text| text.parse().ok());
-    seconds.map_or(DEADLINE, Duration::from_secs)
+    seconds.map_or(usual, Duration::from_secs)
 }
 
 /// A user without any right, `nobody` on most systems.
@@ -56,11 +57,21 @@ pub enum User {
 ///
 /// When the test does, with its output and what the kernel showed at that moment.
 pub fn run(helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
+    run_within(DEADLINE, helper, user, test);
+}
+
+/// The same, for a test that takes longer than others.
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn run_within(patience: Duration, helper: &str, user: User, test: impl AsyncFnOnce(&Lab)) {
+    let deadline = deadline(patience);
     if env::var_os(INSIDE).is_some() {
-        inside(test);
+        inside(deadline, test);
         return;
     }
-    match outside(Path::new(helper), user) {
+    match outside(deadline, Path::new(helper), user) {
         Ok((status, output)) if status.success() => {
             for line in output.lines().filter(|line| line.starts_with(MEASURED)) {
                 let _ = writeln!(io::stderr(), "{line}");
@@ -96,7 +107,7 @@ pub fn skip(why: &str) {
     let _ = writeln!(io::stderr(), "\n*** SKIPPED: {name}\n{why}\n");
 }
 
-fn outside(helper: &Path, user: User) -> Result<(ExitStatus, String)> {
+fn outside(deadline: Duration, helper: &Path, user: User) -> Result<(ExitStatus, String)> {
     let name = thread::current().name().map(str::to_owned).filter(|name| name != "main");
     let name = name.context("call from the thread that libtest named after the test")?;
     let (reader, writer) = io::pipe()?;
@@ -119,7 +130,7 @@ fn outside(helper: &Path, user: User) -> Result<(ExitStatus, String)> {
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
-        if started.elapsed() > deadline() {
+        if started.elapsed() > deadline {
             child.kill()?;
             child.wait()?;
             break None;
@@ -128,14 +139,14 @@ fn outside(helper: &Path, user: User) -> Result<(ExitStatus, String)> {
     };
     // All that could write has died with the pid namespace.
     let output = output.join().unwrap_or_default();
-    let Some(status) = status else { bail!("no end after {:?}\n{output}", deadline()) };
+    let Some(status) = status else { bail!("no end after {deadline:?}\n{output}") };
     if status.success() && !output.contains("1 passed") {
         bail!("`{name}` was not found in its own executable\n{output}");
     }
     Ok((status, output))
 }
 
-fn inside(test: impl AsyncFnOnce(&Lab)) {
+fn inside(deadline: Duration, test: impl AsyncFnOnce(&Lab)) {
     let lab = match Lab::new() {
         Ok(lab) => lab,
         Err(error) => panic!("set the lab up: {error:#}"),
@@ -146,7 +157,7 @@ fn inside(test: impl AsyncFnOnce(&Lab)) {
     };
     let watched = lab.clone();
     thread::spawn(move || {
-        thread::sleep(deadline().mul_f32(0.9));
+        thread::sleep(deadline.mul_f32(0.9));
         eprintln!("given up\n{}", watched.report());
         process::exit(124);
     });

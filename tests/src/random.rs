@@ -3,19 +3,27 @@
 use std::{
     env,
     ops::Range,
+    sync::OnceLock,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+/// The seed of this process: `PODWIRE_SEED`, or a new one.
+pub fn seed() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::from(now.subsec_nanos()));
+        env::var("PODWIRE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(now)
+    })
+}
 
 /// A generator (SplitMix64 of Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// A generator of its own for each `stream`, from the seed in `PODWIRE_SEED` or a new one; prints which, so that a
-    /// failure can be repeated.
+    /// A generator of its own for each `stream`, from [`seed`]; prints which, so that a failure can be repeated.
     pub fn of(stream: u64) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::from(now.subsec_nanos()));
-        let seed = env::var("PODWIRE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(now);
+        let seed = seed();
         eprintln!("PODWIRE_SEED={seed}, stream {stream}");
         Self(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }

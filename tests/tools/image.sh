@@ -34,7 +34,7 @@ done
 case $(uname -m) in aarch64) machine=arm64 ;; *) machine=amd64 ;; esac
 cat >"$folder/config" <<END
 {"architecture":"$machine","os":"linux","created":"1970-01-01T00:00:00Z",
-"config":{"Env":["PATH=/bin"],"Entrypoint":[$arguments],"WorkingDir":"/"},
+"config":{"Env":["PATH=/usr/bin:/bin"],"Entrypoint":[$arguments],"WorkingDir":"/"},
 "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
 END
 config=$(blob "$folder/config")

@@ -23,6 +23,7 @@ pub(super) fn rebase(edit: Option<Element>, mut error: ChangeError) -> ChangeErr
         ChangeError::Assign(
             AssignError::AddressesExhausted { field, .. }
             | AssignError::AddressTaken { field, .. }
+            | AssignError::VlanTaken { field, .. }
             | AssignError::NameTaken { field, .. },
         )
         | ChangeError::NotAllowed { field, .. } => element.rebase(field),

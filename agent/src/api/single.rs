@@ -29,7 +29,7 @@ pub(super) async fn put(engine: &Engine, change: Change) -> Result<(TopologyView
 /// As the engine.
 pub(super) async fn views(engine: &Engine, members: &Members) -> Result<Vec<TopologyView>, ChangeError> {
     if members.all {
-        return engine.list(Some(&members.key.namespace)).await;
+        return Ok(engine.list(Some(&members.key.namespace)).await);
     }
     match engine.get(&members.key).await {
         Ok(view) => Ok(vec![view]),

@@ -2,12 +2,13 @@
 
 mod bounded;
 
-use std::{collections::HashMap, error::Error};
+use std::collections::HashMap;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::{
+    causes::chain,
     domain::{assign::AssignError, status::State, violation::Violation},
     panel::{ChangeError, ResumeError, TopologyView, Unready},
 };
@@ -89,6 +90,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         }
         ChangeError::Assign(AssignError::NameTaken { field, .. }) => refuse("NAME_TAKEN", field),
         ChangeError::Assign(AssignError::AddressTaken { field, .. }) => refuse("ADDRESS_TAKEN", field),
+        ChangeError::Assign(AssignError::VlanTaken { field, .. }) => refuse("VLAN_TAKEN", field),
         ChangeError::NoDevice { interface, .. } => refuse("NO_DEVICE", &interface.to_string()),
         ChangeError::ManagedByApply(key) => refuse("MANAGED_BY_APPLY", &key.to_string()),
         ChangeError::ManagedByCalls(key) => refuse("MANAGED_BY_CALLS", &key.to_string()),
@@ -98,6 +100,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         ChangeError::PodRefused { interface, reason, .. } | ChangeError::InTheWay { interface, reason, .. } => {
             refuse(reason, &interface.to_string())
         }
+        ChangeError::Uplink { bridge, reason, .. } => refuse(reason, &bridge.to_string()),
         ChangeError::NotPlugged { what, .. } => refuse("NOT_PLUGGED", what),
         ChangeError::Ended { what, .. } => say(Code::Aborted, "GONE", resource("call", what, error)),
         ChangeError::NotAllowed { field, what, .. } => {
@@ -132,7 +135,7 @@ fn verdict(error: &ChangeError) -> Verdict {
         }
         // The change was undone: the same request may succeed once the disk does, so a caller may try again.
         ChangeError::Store { .. } | ChangeError::State(_) => say(Code::Unavailable, "STORE", ErrorDetails::new()),
-        ChangeError::Pods(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
+        ChangeError::Pods(_) | ChangeError::PodsUnknown(_) => say(Code::Unavailable, "PODS", ErrorDetails::new()),
         ChangeError::Superseded(_) => say(Code::Aborted, "SUPERSEDED", ErrorDetails::new()),
         ChangeError::StoreUnreadable(_) => refuse("STORE_UNREADABLE", "store"),
         ChangeError::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN", ErrorDetails::new()),
@@ -143,18 +146,6 @@ fn verdict(error: &ChangeError) -> Verdict {
 fn status(code: Code, reason: &'static str, message: &str, mut details: ErrorDetails) -> Status {
     details.set_error_info(reason, DOMAIN, HashMap::<String, String>::new());
     Status::with_error_details(code, bounded::text(message), details)
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn fields(violations: &[Violation]) -> ErrorDetails {

@@ -50,7 +50,7 @@ impl TopologyService for Topologies {
         request: Request<v1::ListTopologiesRequest>,
     ) -> Result<Response<v1::ListTopologiesResponse>, Status> {
         let namespace = parse::list(request.get_ref())?;
-        let views = self.engine.list(namespace.as_ref()).await?;
+        let views = self.engine.list(namespace.as_ref()).await;
         Ok(Response::new(v1::ListTopologiesResponse { topologies: views.iter().map(render::topology).collect() }))
     }
 
@@ -83,7 +83,7 @@ impl TopologyService for Topologies {
         request: Request<v1::WatchTopologiesRequest>,
     ) -> Result<Response<Self::WatchTopologiesStream>, Status> {
         let watch = parse::watch(request.get_ref())?;
-        let events = watch::events(&self.engine, watch, self.leaving.clone()).await?;
+        let events = watch::events(&self.engine, watch, self.leaving.clone()).await;
         Ok(Response::new(events))
     }
 }

@@ -12,27 +12,24 @@ use crate::{
 use super::{Leaving, parse::Watch, render};
 
 /// A snapshot where none was seen before, then what happens after it, until the agent leaves.
-///
-/// # Errors
-///
-/// The snapshot cannot be had.
 pub(super) async fn events(
     engine: &Engine,
     watch: Watch,
     leaving: Leaving,
-) -> Result<BoxStream<'static, Result<WatchTopologiesResponse, Status>>, ChangeError> {
+) -> BoxStream<'static, Result<WatchTopologiesResponse, Status>> {
     let engine = engine.clone();
     if let Some(token) = watch.token {
-        return Ok(follow(Follower::new(engine, watch, token, leaving)).boxed());
+        return follow(Follower::new(engine, watch, token, leaving)).boxed();
     }
     // The token comes first: what happens while the snapshot is taken is told twice rather than never.
     let token = engine.events().latest();
-    let views = engine.list(watch.namespace.as_ref()).await?;
-    let filter = watch.clone();
-    let snapshot = views.into_iter().filter(move |view| filter.wants(view.key()));
-    let snapshot = stream::iter(snapshot).map(|view: TopologyView| Ok(render::snapshot(&view)));
+    let views = match &watch.key {
+        Some(key) => engine.get(key).await.into_iter().collect(),
+        None => engine.list(watch.namespace.as_ref()).await,
+    };
+    let snapshot = stream::iter(views).map(|view: TopologyView| Ok(render::snapshot(&view)));
     let synced = stream::iter([Ok(render::synced(token))]);
-    Ok(snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, leaving))).boxed())
+    snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, leaving))).boxed()
 }
 
 impl Watch {

@@ -31,7 +31,11 @@ impl Purge {
         let (kernel, pods) = (self.place.kernel()?, self.place.pods());
         let opened = state::open(state_dir).map_err(|error| CommandError::State(state_dir.clone(), error))?;
         let store: Option<&dyn Store> = match &opened {
-            State::Readable(store) => Some(store.as_ref()),
+            State::Readable(store) => {
+                let unreadable = |error| CommandError::Store(state_dir.clone(), error);
+                pods.recall(store.announcements().map_err(unreadable)?);
+                Some(store.as_ref())
+            }
             State::Unreadable(reason) => {
                 writeln!(
                     out,

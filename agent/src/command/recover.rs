@@ -156,7 +156,10 @@ fn elements(intent: &Intent) -> Vec<[String; 3]> {
         })
     };
     let spec = &intent.spec;
-    let bridges = spec.bridges.iter().map(|bridge| [bridge.name.to_string(), "bridge".to_owned(), String::new()]);
+    let bridges = spec.bridges.iter().map(|bridge| {
+        let kind = bridge.uplink.as_ref().map_or_else(|| "bridge".to_owned(), |uplink| format!("bridge with {uplink}"));
+        [bridge.name.to_string(), kind, String::new()]
+    });
     let links = spec.links.iter().map(|link| {
         let kind = match link.mode {
             LinkMode::Stitched => "STITCHED link",
@@ -168,6 +171,7 @@ fn elements(intent: &Intent) -> Vec<[String; 3]> {
     let attachments = spec.attachments.iter().map(|attachment| {
         let kind = match &attachment.target {
             Target::Bridge(bridge) => format!("attachment to bridge {bridge}"),
+            Target::Uplink(target) => format!("attachment to {}", target.uplink),
             Target::Device(device) => format!("attachment to device {}", device.parent),
         };
         [attachment.name.to_string(), kind, interface(&attachment.name, End::Only)]

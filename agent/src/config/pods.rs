@@ -32,8 +32,8 @@ pub enum PodSource {
     Cri,
     /// Pod `bb1` is the named network namespace `bb1` of --netns-dir.
     Netns,
-    /// The CNI plugin podwire-cni announces them as they come. For runtimes that cannot be asked for their pods: what was
-    /// announced lasts as long as the agent.
+    /// The CNI plugin podwire-cni announces them as they come, and they are kept in --state-dir. For runtimes that cannot be
+    /// asked for their pods.
     Announced,
 }
 

@@ -65,6 +65,16 @@ fn an_endpoint_reads_back() {
 }
 
 #[test]
+fn brackets_may_stand_around_any_address() {
+    assert_eq!("tcp://[127.0.0.1]:7001".parse(), "tcp://127.0.0.1:7001".parse::<Endpoint>());
+    for wrong in
+        ["tcp://[127.0.0.1]", "tcp://[127.0.0.1]7001", "tcp://[localhost]:7001", "tcp://[]:7001", "tcp://::1:7001"]
+    {
+        assert_eq!(wrong.parse::<Endpoint>(), Err(EndpointError::Address), "{wrong}");
+    }
+}
+
+#[test]
 fn the_socket_of_a_runtime_goes_with_a_runtime() {
     let config = parse(&[]).unwrap();
     assert_eq!(config.pods.source(), Source::Cri { socket: None }, "the default");

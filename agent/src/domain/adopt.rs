@@ -13,6 +13,7 @@ mod ipv6;
 mod order;
 mod ported;
 mod portless;
+mod uplinked;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -82,6 +83,7 @@ pub fn adopt(key: &TopologyKey, observed: &Observed, owners: &BTreeMap<PodKey, P
     adoption.bridges();
     adoption.ported();
     adoption.portless();
+    adoption.uplinks();
     adoption.strangers();
     adoption.finish()
 }
@@ -146,8 +148,10 @@ impl<'a> Adoption<'a> {
             let mtu = wire_mtu(ports.chain([state.mtu]));
             let mac = state.mac.filter(|mac| *mac != derived_bridge_mac(self.key, &name));
             self.bridges.insert(state.index, name.clone());
+            let uplink = self.uplink_of_bridge(state.index);
             let ports = self.observed.panel.iter().flat_map(|panel| panel.ports.values());
             let ports = ports.filter(|port| port.master == Some(state.index)).filter_map(|port| port.bridge_port);
+            let ports = ports.chain(self.uplink_port_of_bridge(state.index));
             let l2_profile = bridge::profile(state.options, ports);
             self.kept.spec.bridges.push(BridgeSpec {
                 name,
@@ -160,6 +164,8 @@ impl<'a> Adoption<'a> {
                 stp: state.options.stp,
                 mcast_snooping: state.options.mcast_snooping,
                 ageing: bridge::ageing(state.options, l2_profile),
+                vlan_aware: state.options.vlan_filtering,
+                uplink,
             });
         }
     }

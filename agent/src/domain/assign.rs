@@ -15,6 +15,7 @@ use super::{
     mac::Mac,
     name::{Namespace, TopologyKey},
     spec::{InterfaceId, PodOwner, SubnetSpec, TopologySpec},
+    uplink::{VlanId, Way, asked},
     violation::Violation,
 };
 
@@ -24,6 +25,8 @@ pub trait Claims {
     fn nic_owner(&self, nic: &NicKey) -> Option<TopologyKey>;
     /// The other topology that has this address on this device of the node.
     fn address_owner(&self, parent: &IfName, address: IpAddr) -> Option<TopologyKey>;
+    /// The other topology that has this VLAN of this device of the node.
+    fn vlan_owner(&self, parent: &IfName, vlan: VlanId) -> Option<TopologyKey>;
     /// The network namespace that an owner means.
     fn pod_key(&self, namespace: &Namespace, owner: &PodOwner) -> PodKey;
 }
@@ -50,6 +53,20 @@ pub enum AssignError {
         field: String,
         /// The address.
         address: IpAddr,
+        /// The device.
+        parent: String,
+        /// Whose it is.
+        owner: Box<TopologyKey>,
+    },
+    /// A VLAN of a device of the node is another topology's.
+    #[error(
+        "{field}: VLAN {vlan} of device {parent} belongs to topology {owner}: choose another VLAN, or join that topology"
+    )]
+    VlanTaken {
+        /// Field path of the VLAN.
+        field: String,
+        /// The VLAN.
+        vlan: VlanId,
         /// The device.
         parent: String,
         /// Whose it is.
@@ -86,6 +103,7 @@ pub fn assign(
     let before = |id: &InterfaceId| previous.and_then(|intent| intent.assigned.get(id));
     let plugs: Vec<(Plug<'_>, Option<&Assigned>)> =
         plugs(spec).into_iter().map(|plug| (before(&plug.id), plug)).map(|(before, plug)| (plug, before)).collect();
+    vlans(spec, claims)?;
     let nics = names(spec, &plugs, claims)?;
     let addresses = addresses(&plugs, claims)?;
     let key = &spec.key;
@@ -94,6 +112,18 @@ pub fn assign(
         (plug.id, Assigned { nic, mac, addresses })
     });
     Ok(chosen.collect())
+}
+
+/// One VLAN of one device belongs to one topology.
+fn vlans(spec: &TopologySpec, claims: &dyn Claims) -> Result<(), AssignError> {
+    for (_, uplink, path) in asked(spec) {
+        let Way::Vlan(vlan) = uplink.way else { continue };
+        if let Some(owner) = claims.vlan_owner(&uplink.parent, vlan) {
+            let (field, parent) = (format!("{path}.vlan"), uplink.parent.to_string());
+            return Err(AssignError::VlanTaken { field, vlan, parent, owner: Box::new(owner) });
+        }
+    }
+    Ok(())
 }
 
 /// The MAC of a NIC for which none was asked.

@@ -35,6 +35,8 @@ pub struct BridgeOptions {
     pub stp: bool,
     /// Multicast snooping.
     pub mcast_snooping: bool,
+    /// It tells VLANs apart.
+    pub vlan_filtering: bool,
     /// Hundredths of a second that an address is remembered.
     pub ageing: u32,
 }

@@ -10,6 +10,7 @@ mod routes;
 pub(crate) mod sample;
 pub(super) mod segment;
 mod subnets;
+mod uplinks;
 
 use std::collections::HashMap;
 
@@ -31,6 +32,7 @@ pub fn check(spec: &TopologySpec) -> Vec<Violation> {
     elements::check(spec, &mut found);
     pods::check(spec, &plugs, &mut found);
     mtus::check(spec, &plugs, &mut found);
+    uplinks::check(spec, &mut found);
     impairments::check(spec, &plugs, &mut found);
     subnets::check(spec, &mut found);
     addresses::check(&plugs, &mut found);

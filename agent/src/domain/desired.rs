@@ -15,6 +15,8 @@ use super::{
     spec::{
         End, InterfaceId, InterfaceSpec, IpamSpec, LinkMode, MacvlanMode, PodOwner, RouteSpec, Target, TopologySpec,
     },
+    uplink::{Join, Uplink, UplinkSpec},
+    vlans::PortVlans,
 };
 
 /// The devices of one topology.
@@ -26,6 +28,8 @@ pub struct Desired {
     pub bridges: Vec<BridgeDevice>,
     /// NICs in the order in which they are made.
     pub nics: Vec<Nic>,
+    /// Ways onto the node's network, by device name.
+    pub uplinks: Vec<Uplink>,
 }
 
 /// A bridge device in the panel.
@@ -79,6 +83,8 @@ pub enum Wire {
         bridge: ElementName,
         /// The options of its port.
         port: BridgePort,
+        /// Its VLANs, where the bridge tells them apart.
+        vlans: Option<PortVlans>,
         /// Spanning tree decides whether the port forwards.
         stp: bool,
         /// The cable is plugged.
@@ -96,6 +102,15 @@ pub enum Wire {
         /// The NIC at the other end.
         far: NicKey,
     },
+    /// A port stitched to an uplink.
+    Uplink {
+        /// What that leads to.
+        spec: UplinkSpec,
+        /// Its device name in the panel.
+        device: String,
+        /// The cable is plugged.
+        up: bool,
+    },
     /// A macvlan on a device of the node.
     Device {
         /// Which.
@@ -108,14 +123,14 @@ pub enum Wire {
 impl Wire {
     /// Whether the NIC has a port in the panel.
     pub fn has_port(&self) -> bool {
-        matches!(self, Self::Bridge { .. } | Self::Stitch { .. })
+        matches!(self, Self::Bridge { .. } | Self::Stitch { .. } | Self::Uplink { .. })
     }
 }
 
 impl Desired {
     /// Nothing at all: what a deleted topology looks like.
     pub fn nothing(key: TopologyKey) -> Self {
-        Self { key, bridges: Vec::new(), nics: Vec::new() }
+        Self { key, bridges: Vec::new(), nics: Vec::new(), uplinks: Vec::new() }
     }
 
     /// Whether nothing at all is desired.
@@ -167,14 +182,40 @@ pub fn desired(intent: &Intent) -> Desired {
             .cmp(&(&y.key.pod, y.order))
             .then_with(|| natural(x.key.name.as_str(), y.key.name.as_str()))
     });
-    Desired { key: spec.key.clone(), bridges, nics }
+    let uplinks = uplinks_of(intent, &nics);
+    Desired { key: spec.key.clone(), bridges, nics, uplinks }
+}
+
+/// Those of bridges and those of attachments.
+fn uplinks_of(intent: &Intent, nics: &[Nic]) -> Vec<Uplink> {
+    let spec = &intent.spec;
+    let id = |element: &ElementName| InterfaceId { element: element.clone(), end: End::Only };
+    let of_bridges = spec.bridges.iter().filter_map(|bridge| {
+        let vlans = bridge.vlan_aware.then(PortVlans::all);
+        let join = Join::Bridge(bridge.name.clone(), bridge.l2_profile.port(bridge.stp), vlans);
+        Some(Uplink::new(&spec.key, id(&bridge.name), bridge.uplink.clone()?, join))
+    });
+    let of_nics = nics.iter().filter_map(|nic| match &nic.wire {
+        Wire::Uplink { spec: uplink, .. } => {
+            Some(Uplink::new(&spec.key, nic.id.clone(), uplink.clone(), Join::Nic(nic.key.clone())))
+        }
+        _ => None,
+    });
+    let mut uplinks: Vec<Uplink> = of_bridges.chain(of_nics).collect();
+    uplinks.sort_by(|x, y| x.device.cmp(&y.device));
+    uplinks
 }
 
 fn bridge_device(key: &TopologyKey, bridge: &super::spec::BridgeSpec) -> BridgeDevice {
     // A hub forgets at once what its ports learnt before it was one.
     let ageing = bridge.ageing.unwrap_or(if bridge.l2_profile == L2Profile::Hub { 0 } else { AGEING_SECONDS });
     BridgeDevice {
-        options: BridgeOptions { stp: bridge.stp, mcast_snooping: bridge.mcast_snooping, ageing: ageing * 100 },
+        options: BridgeOptions {
+            stp: bridge.stp,
+            mcast_snooping: bridge.mcast_snooping,
+            vlan_filtering: bridge.vlan_aware,
+            ageing: ageing * 100,
+        },
         name: bridge.name.clone(),
         mtu: bridge.mtu.unwrap_or_default(),
         mac: bridge.mac.unwrap_or_else(|| derived_bridge_mac(key, &bridge.name)),
@@ -191,7 +232,7 @@ pub(super) fn mtu_of(spec: &TopologySpec, plug: &Plug<'_>) -> Option<Mtu> {
     plug.interface.mtu.or_else(|| match plug.segment? {
         Segment::Link(i) => Some(spec.links[i].a.mtu.or(spec.links[i].b.mtu).unwrap_or_default()),
         Segment::Bridge(i) => Some(spec.bridges[i].mtu.unwrap_or_default()),
-        Segment::Device(_) => None,
+        Segment::Device(_) | Segment::Vlan(..) => None,
     })
 }
 
@@ -200,8 +241,10 @@ fn queue_of(spec: &TopologySpec, plug: &Plug<'_>, position: usize) -> Queue {
     let impairment = match plug.segment {
         Some(Segment::Link(i)) if plug.id.end == End::A => Some(&spec.links[i].b_to_a),
         Some(Segment::Link(i)) => Some(&spec.links[i].a_to_b),
-        Some(Segment::Bridge(_)) => spec.attachments.get(position - 2 * spec.links.len()).map(|a| &a.to_interface),
-        Some(Segment::Device(_)) | None => None,
+        Some(Segment::Bridge(_) | Segment::Device(_) | Segment::Vlan(..)) => {
+            spec.attachments.get(position - 2 * spec.links.len()).map(|a| &a.to_interface)
+        }
+        None => None,
     };
     impairment.map(|impairment| Queue::of(impairment, mtu_of(spec, plug).unwrap_or_default())).unwrap_or_default()
 }
@@ -260,13 +303,22 @@ fn wire_of(intent: &Intent, plug: &Plug<'_>, position: usize) -> Option<Wire> {
                     mcast_flood: attachment.mcast_flood.unwrap_or(true),
                     ..bridge.l2_profile.port(bridge.stp)
                 },
+                vlans: bridge.vlan_aware.then(|| PortVlans::asked(attachment.vlan.as_ref())),
                 stp: bridge.stp,
                 up: attachment.up,
             }
         }
-        Segment::Device(_) => match &attachment()?.target {
-            Target::Device(device) => Wire::Device { parent: device.parent.clone(), mode: device.mode },
-            Target::Bridge(_) => return None,
-        },
+        Segment::Device(_) | Segment::Vlan(..) => {
+            let attachment = attachment()?;
+            match &attachment.target {
+                Target::Device(device) => Wire::Device { parent: device.parent.clone(), mode: device.mode },
+                Target::Uplink(target) => {
+                    let spec = target.uplink.clone();
+                    let device = Uplink::device_name(&attachment.name, &spec);
+                    Wire::Uplink { spec, device, up: attachment.up }
+                }
+                Target::Bridge(_) => return None,
+            }
+        }
     })
 }

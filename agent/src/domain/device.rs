@@ -17,6 +17,37 @@ pub const ALTNAME_BYTES: usize = 127;
 /// What the file of a panel in the netns directory begins with.
 pub const PANEL_PREFIX: &str = "podwire.";
 
+/// What the file of a retired panel begins with. No pod and no topology has a name with an underscore.
+pub const RETIRED_PREFIX: &str = "podwire_retired.";
+
+/// What the file of a parked panel begins with.
+pub const PARKED_PREFIX: &str = "podwire_parked.";
+
+/// Bytes of the longest file name: `NAME_MAX` of linux/limits.h.
+const FILE_NAME_BYTES: usize = 255;
+
+/// Checks the name of a network namespace below the netns directory that may be a pod's.
+///
+/// # Errors
+///
+/// What it is instead.
+pub fn netns_file(name: &str) -> Result<(), &'static str> {
+    match name {
+        "" => Err("it is empty"),
+        "." | ".." => Err("it is a directory"),
+        _ if name.contains('/') => {
+            Err("only a name below the agent's netns directory or `/proc/<pid>/ns/net` may be there")
+        }
+        _ if name.chars().any(char::is_control) => Err("it has a control character"),
+        _ if name.len() > FILE_NAME_BYTES => Err("a file name has at most 255 bytes"),
+        // `podwire.<namespace>.<topology>`, and those that wait for their removal or for being used again.
+        _ if [PANEL_PREFIX, RETIRED_PREFIX, PARKED_PREFIX].iter().any(|prefix| name.starts_with(prefix)) => {
+            Err("it is a panel's")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// File name of a topology's panel in the netns directory. Labels have no dots, so no two topologies share one.
 pub fn panel_name(key: &TopologyKey) -> String {
     format!("{PANEL_PREFIX}{}.{}", key.namespace, key.name)

@@ -210,7 +210,20 @@ fn kind_of(spec: &TopologySpec, name: &ElementName) -> Option<&'static str> {
 // The comparisons below take the structs apart, so that a new field cannot be forgotten.
 
 fn bridge_differences(there: &BridgeSpec, asked: &BridgeSpec) -> Vec<&'static str> {
-    let BridgeSpec { name: _, mtu, mac, ipam, hairpin, isolated, l2_profile, stp, mcast_snooping, ageing } = asked;
+    let BridgeSpec {
+        name: _,
+        mtu,
+        mac,
+        ipam,
+        hairpin,
+        isolated,
+        l2_profile,
+        stp,
+        mcast_snooping,
+        ageing,
+        vlan_aware,
+        uplink,
+    } = asked;
     only([
         ("mtu", there.mtu != *mtu),
         ("mac", there.mac != *mac),
@@ -221,6 +234,8 @@ fn bridge_differences(there: &BridgeSpec, asked: &BridgeSpec) -> Vec<&'static st
         ("stp", there.stp != *stp),
         ("multicast_snooping", there.mcast_snooping != *mcast_snooping),
         ("ageing", there.ageing != *ageing),
+        ("vlan_aware", there.vlan_aware != *vlan_aware),
+        ("uplink", there.uplink != *uplink),
     ])
 }
 
@@ -275,7 +290,8 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
         "interface.routes",
         "interface.tx_checksum",
     ];
-    let AttachmentSpec { name: _, interface, target, hairpin, isolated, flood, mcast_flood, up, to_interface } = asked;
+    let AttachmentSpec { name: _, interface, target, hairpin, isolated, flood, mcast_flood, vlan, up, to_interface } =
+        asked;
     let mut fields = interface_differences(&there.interface, interface, INTERFACE);
     fields.extend(match (&there.target, target) {
         (Target::Bridge(there), Target::Bridge(asked)) => only([("bridge", there != asked)]),
@@ -284,13 +300,21 @@ fn attachment_differences(there: &AttachmentSpec, asked: &AttachmentSpec) -> Vec
             ("device.mode", there.mode != asked.mode),
             ("device.ipam", there.ipam != asked.ipam),
         ]),
-        (Target::Bridge(_), Target::Device(_)) | (Target::Device(_), Target::Bridge(_)) => vec!["bridge", "device"],
+        (Target::Uplink(there), Target::Uplink(asked)) => only([
+            ("device.parent", there.uplink.parent != asked.uplink.parent),
+            ("device.vlan", there.uplink.way != asked.uplink.way),
+            ("device.ipam", there.ipam != asked.ipam),
+        ]),
+        (Target::Device(_), Target::Uplink(_)) | (Target::Uplink(_), Target::Device(_)) => vec!["device"],
+        (Target::Bridge(_), Target::Device(_) | Target::Uplink(_))
+        | (Target::Device(_) | Target::Uplink(_), Target::Bridge(_)) => vec!["bridge", "device"],
     });
     fields.extend(only([
         ("hairpin", there.hairpin != *hairpin),
         ("isolated", there.isolated != *isolated),
         ("flood", there.flood != *flood),
         ("multicast_flood", there.mcast_flood != *mcast_flood),
+        ("vlan", there.vlan != *vlan),
         ("up", there.up != *up),
         ("to_interface", there.to_interface != *to_interface),
     ]));

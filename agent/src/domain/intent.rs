@@ -14,6 +14,7 @@ use super::{
     mac::Mac,
     name::{ElementName, TopologyKey},
     spec::{End, InterfaceId, Target, TopologySpec},
+    uplink::{VlanId, Way, asked},
 };
 
 /// Who may change a topology: decided by the call that made it.
@@ -134,13 +135,18 @@ impl Intent {
         self.assigned.retain(|id, _| !gone.contains(&id.element));
     }
 
+    /// The VLANs of devices of the node that it has.
+    pub fn vlans(&self) -> impl Iterator<Item = (&IfName, VlanId)> {
+        asked(&self.spec).filter_map(|(_, uplink, _)| match uplink.way {
+            Way::Vlan(vlan) => Some((&uplink.parent, vlan)),
+            Way::BridgePort => None,
+        })
+    }
+
     /// The addresses that it has on devices of the node, with the device.
     pub fn device_addresses(&self) -> impl Iterator<Item = (&IfName, IpAddr)> {
         self.spec.attachments.iter().flat_map(|attachment| {
-            let parent = match &attachment.target {
-                Target::Device(device) => Some(&device.parent),
-                Target::Bridge(_) => None,
-            };
+            let parent = attachment.target.shared_device();
             let id = InterfaceId { element: attachment.name.clone(), end: End::Only };
             let addresses = self.assigned.get(&id).map(|a| a.addresses.as_slice()).unwrap_or_default();
             parent.into_iter().flat_map(move |parent| addresses.iter().map(move |address| (parent, address.ip())))

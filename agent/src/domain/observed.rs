@@ -1,8 +1,12 @@
 //! What the kernel looks like: read anew for every converge, never kept.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
 
 use super::{
     bridge::{BridgeOptions, BridgePort},
@@ -10,11 +14,12 @@ use super::{
     mac::Mac,
     queue::Egress,
     spec::MacvlanMode,
+    vlans::PortVlans,
 };
 
 /// Identity of a pod's current sandbox: the runtime's id of it and the cookie of its network namespace, which the
 /// kernel never gives twice (`SO_NETNS_COOKIE`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SandboxId(String);
 
 impl SandboxId {
@@ -44,6 +49,8 @@ pub struct Observed {
     pub pods: BTreeMap<PodKey, PodView>,
     /// Index and MTU of the devices of the node that it uses; absent ones are not in it.
     pub devices: BTreeMap<String, (u32, u32)>,
+    /// Which of those are bridges.
+    pub node_bridges: BTreeSet<String>,
 }
 
 /// What is in a panel.
@@ -53,6 +60,8 @@ pub struct Panel {
     pub bridges: BTreeMap<String, BridgeState>,
     /// Its ports, by device name.
     pub ports: BTreeMap<String, PortState>,
+    /// Its uplinks, by device name.
+    pub uplinks: BTreeMap<String, UplinkState>,
     /// Devices that nobody asked for: index and name.
     pub strangers: Vec<(u32, String)>,
 }
@@ -87,6 +96,8 @@ pub struct PortState {
     pub master: Option<u32>,
     /// Its options as a port of that bridge.
     pub bridge_port: Option<BridgePort>,
+    /// Its VLANs, where a bridge of the panel tells them apart.
+    pub vlans: Option<PortVlans>,
     /// Whether it may pass frames: operational state up and, in a bridge, forwarding.
     pub forwarding: bool,
     /// The pod in whose current namespace its other end lies, and the index there. `None`: that lies elsewhere, in an old sandbox.
@@ -99,6 +110,66 @@ pub struct PortState {
     pub tx_checksum: bool,
     /// What came and went.
     pub counters: Counters,
+}
+
+/// An uplink as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UplinkState {
+    /// Its index in the panel.
+    pub index: u32,
+    /// Its MTU.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether it takes frames to everybody.
+    pub promiscuous: bool,
+    /// Whether it sees carrier.
+    pub carrier: bool,
+    /// Index of the bridge that it is a port of.
+    pub master: Option<u32>,
+    /// Its options as a port of that bridge.
+    pub bridge_port: Option<BridgePort>,
+    /// Its VLANs, where a bridge of the panel tells them apart.
+    pub vlans: Option<PortVlans>,
+    /// Where what comes in at it goes.
+    pub redirect: Redirect,
+    /// What it leads to.
+    pub far: UplinkFar,
+}
+
+/// What an uplink leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UplinkFar {
+    /// A VLAN.
+    Vlan {
+        /// Index and name of its device in the node's namespace, where it lies there.
+        parent: Option<(u32, String)>,
+        /// Its id.
+        id: u16,
+    },
+    /// The port in the node's namespace that is the other end of its pair.
+    Port(NodePort),
+    /// Nothing that podwire makes.
+    Nowhere,
+}
+
+/// A port of podwire's in the node's own namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePort {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether it is in podwire's device group.
+    pub ours: bool,
+    /// Whether it is up.
+    pub up: bool,
+    /// Its MTU.
+    pub mtu: u32,
+    /// Index and name of the bridge that it is a port of.
+    pub master: Option<(u32, String)>,
+    /// Its alternative names.
+    pub altnames: Vec<String>,
 }
 
 /// What came and went at a port. `rx` is what its NIC sent.
@@ -151,6 +222,18 @@ pub struct Refusal {
     pub reason: &'static str,
     /// For a person.
     pub message: String,
+}
+
+impl PodView {
+    /// Whether what was plugged into the pod may still be there, out of sight. `known`: one that was not found is not there.
+    pub fn may_hide(&self, known: bool) -> bool {
+        match self {
+            Self::Present(_) => false,
+            Self::Absent(_) => !known,
+            // It is the same pod, and only cannot be looked into.
+            Self::Refused(refusal) => matches!(refusal.reason, "NETNS_UNREADABLE" | "NO_NETNS_PATH"),
+        }
+    }
 }
 
 /// What is in a pod's namespace.

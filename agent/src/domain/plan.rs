@@ -13,6 +13,7 @@ mod removal;
 mod route;
 #[cfg(test)]
 mod tests;
+mod uplinks;
 mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +87,7 @@ pub fn plan(desired: &Desired, former: Option<&Desired>, observed: &Observed, sk
     removal::first(&view, steps);
     bridges(&view, steps);
     birth::births(&view, steps);
+    uplinks::uplinks(&view, steps);
     wires::wires(&view, steps);
     steps.extend(insides.before);
     steps.extend(insides.after);

@@ -13,6 +13,8 @@ use super::{
     mtu::Mtu,
     name::{ElementName, PodName, PodUid, TopologyKey},
     stored,
+    uplink::{self, UplinkSpec, Way},
+    vlans::Membership,
 };
 
 /// A whole topology as asked for. Elements keep the caller's order, so that violations can name their index.
@@ -60,6 +62,32 @@ pub struct BridgeSpec {
     /// Seconds that it remembers an address. `None`: the profile's.
     #[serde(default, skip_serializing_if = "stored::is_default", deserialize_with = "stored::ageing")]
     pub ageing: Option<u32>,
+    /// It tells VLANs apart.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
+    pub vlan_aware: bool,
+    /// What it reaches of the node's network.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
+    pub uplink: Option<UplinkSpec>,
+}
+
+impl BridgeSpec {
+    /// A bridge of which only the name is said.
+    pub fn named(name: ElementName) -> Self {
+        Self {
+            name,
+            mtu: None,
+            mac: None,
+            ipam: None,
+            hairpin: false,
+            isolated: false,
+            l2_profile: L2Profile::default(),
+            stp: false,
+            mcast_snooping: false,
+            ageing: None,
+            vlan_aware: false,
+            uplink: None,
+        }
+    }
 }
 
 /// How a link is made.
@@ -116,6 +144,9 @@ pub struct AttachmentSpec {
     /// Whether frames to groups come.
     #[serde(default, skip_serializing_if = "stored::is_default")]
     pub mcast_flood: Option<bool>,
+    /// VLANs on a bridge that tells them apart. `None`: the default one.
+    #[serde(default, skip_serializing_if = "stored::is_default")]
+    pub vlan: Option<Membership>,
     /// Whether the cable is plugged.
     pub up: bool,
     /// What happens to frames from the bridge to the interface.
@@ -129,8 +160,48 @@ pub struct AttachmentSpec {
 pub enum Target {
     /// A bridge of the same topology.
     Bridge(ElementName),
-    /// A device of the node.
+    /// A device of the node, shared by macvlan.
     Device(DeviceSpec),
+    /// A device of the node, by an uplink of its own.
+    Uplink(UplinkTarget),
+}
+
+impl Target {
+    /// The uplink that it is.
+    pub fn uplink(&self) -> Option<&UplinkSpec> {
+        match self {
+            Self::Uplink(target) => Some(&target.uplink),
+            Self::Bridge(_) | Self::Device(_) => None,
+        }
+    }
+
+    /// The device of the node whose segment it is: others may have addresses there. A VLAN is its topology's own.
+    pub fn shared_device(&self) -> Option<&IfName> {
+        match self {
+            Self::Device(device) => Some(&device.parent),
+            Self::Uplink(UplinkTarget { uplink: UplinkSpec { parent, way: Way::BridgePort }, .. }) => Some(parent),
+            Self::Bridge(_) | Self::Uplink(_) => None,
+        }
+    }
+
+    /// What hands out addresses, where that is the target's own affair.
+    pub fn ipam(&self) -> Option<&IpamSpec> {
+        match self {
+            Self::Bridge(_) => None,
+            Self::Device(device) => device.ipam.as_ref(),
+            Self::Uplink(target) => target.ipam.as_ref(),
+        }
+    }
+}
+
+/// A VLAN of a device of the node, or a port of a bridge of the node, for one interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UplinkTarget {
+    /// Which.
+    pub uplink: UplinkSpec,
+    /// Scope: the VLAN, or the node.
+    pub ipam: Option<IpamSpec>,
 }
 
 /// A device of the node, used by macvlan.
@@ -296,9 +367,13 @@ impl TopologySpec {
         self.bridges.len() + self.links.len() + self.attachments.len()
     }
 
-    /// Whether it has interfaces on devices of the node.
-    pub fn uses_devices(&self) -> bool {
-        self.attachments.iter().any(|attachment| matches!(attachment.target, Target::Device(_)))
+    /// The devices of the node that it uses.
+    pub fn devices(&self) -> impl Iterator<Item = &IfName> {
+        let shared = self.attachments.iter().filter_map(|attachment| match &attachment.target {
+            Target::Device(device) => Some(&device.parent),
+            Target::Bridge(_) | Target::Uplink(_) => None,
+        });
+        shared.chain(uplink::asked(self).map(|(_, uplink, _)| &uplink.parent))
     }
 
     /// Whether an element has this name.

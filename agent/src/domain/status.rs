@@ -50,3 +50,19 @@ pub struct InterfaceStatus {
     /// What it is plugged into.
     pub sandbox: Option<SandboxId>,
 }
+
+impl InterfaceStatus {
+    /// Of an interface at which nobody has looked yet.
+    pub fn unseen() -> Self {
+        Self {
+            state: State::Pending,
+            reason: String::new(),
+            since: SystemTime::now(),
+            index: None,
+            mtu: None,
+            carrier: false,
+            skipped_routes: Vec::new(),
+            sandbox: None,
+        }
+    }
+}

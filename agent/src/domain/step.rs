@@ -13,7 +13,9 @@ use super::{
     mtu::Mtu,
     name::ElementName,
     queue::Queue,
-    spec::{MacvlanMode, RouteSpec},
+    spec::{InterfaceId, MacvlanMode, RouteSpec},
+    uplink::{Join, Uplink},
+    vlans::PortVlans,
 };
 
 /// One change of the kernel. Devices that exist are named by index, those that the plan makes by identity.
@@ -38,12 +40,20 @@ pub enum Step {
         /// How they see each other.
         mode: MacvlanMode,
     },
+    /// Make an uplink: a VLAN of a device of the node, or a port of a bridge of the node.
+    CreateUplink(Uplink),
+    /// Put an uplink's MTU and state right, and those of its port in the node's namespace.
+    ConfigureUplink(Uplink),
+    /// Make an uplink a port of its bridge, or stitch it to the port of its NIC.
+    JoinUplink(Uplink),
     /// Set a port's MTU.
     SetPortMtu(NicKey, Mtu),
     /// Make a port part of a bridge, or of none.
     SetMaster(NicKey, Option<ElementName>),
     /// Set the options of a bridge port.
     SetBridgePort(NicKey, BridgePort),
+    /// Make a bridge port a member of these VLANs and of no others.
+    SetPortVlans(NicKey, PortVlans),
     /// Redirect what comes in at the first port out of the second.
     Stitch(NicKey, NicKey),
     /// Remove what redirects a port.
@@ -85,6 +95,8 @@ pub enum Step {
         /// The NIC, where it is known.
         nic: Option<NicKey>,
     },
+    /// Remove an uplink, by its device name and index.
+    RemoveUplink(String, u32),
     /// Remove a NIC that has no port, by its index in the pod.
     RemoveNic(NicKey, u32),
     /// Remove a bridge, by its device name and index.
@@ -120,6 +132,7 @@ impl Step {
             Self::SetPortMtu(nic, _)
             | Self::SetMaster(nic, _)
             | Self::SetBridgePort(nic, _)
+            | Self::SetPortVlans(nic, _)
             | Self::Stitch(nic, _)
             | Self::Unstitch(nic)
             | Self::Impair(nic, _)
@@ -138,12 +151,22 @@ impl Step {
             | Self::Unmark(nic, _)
             | Self::RemoveNic(nic, _) => Some(nic),
             Self::RemovePort { nic, .. } => nic.as_ref(),
+            Self::CreateUplink(uplink) | Self::ConfigureUplink(uplink) | Self::JoinUplink(uplink) => uplink.nic(),
             Self::CreatePanel
             | Self::CreateBridge(_)
             | Self::ConfigureBridge(_)
+            | Self::RemoveUplink(..)
             | Self::RemoveBridge(..)
             | Self::RemoveStranger(..)
             | Self::RemovePanel => None,
+        }
+    }
+
+    /// The element that it is for, where that has an uplink which is for no single NIC.
+    pub fn uplink(&self) -> Option<&InterfaceId> {
+        match self {
+            Self::CreateUplink(uplink) | Self::ConfigureUplink(uplink) | Self::JoinUplink(uplink) => Some(&uplink.id),
+            _ => None,
         }
     }
 
@@ -154,16 +177,21 @@ impl Step {
             | Self::CreateBridge(_)
             | Self::CreateVeth(..)
             | Self::CreateDirect(..)
+            | Self::CreateUplink(_)
             | Self::CreateMacvlan { .. } => "create",
             Self::RemovePort { .. }
             | Self::RemoveNic(..)
+            | Self::RemoveUplink(..)
             | Self::RemoveBridge(..)
             | Self::RemoveStranger(..)
             | Self::RemovePanel => "remove",
             Self::ConfigureBridge(_)
+            | Self::ConfigureUplink(_)
+            | Self::JoinUplink(_)
             | Self::SetPortMtu(..)
             | Self::SetMaster(..)
             | Self::SetBridgePort(..)
+            | Self::SetPortVlans(..)
             | Self::Stitch(..)
             | Self::Unstitch(_)
             | Self::Impair(..)
@@ -189,6 +217,10 @@ impl Step {
             Self::CreatePanel | Self::RemovePanel => "panel".to_owned(),
             Self::CreateBridge(bridge) | Self::ConfigureBridge(bridge) => format!("bridge {}", bridge.name),
             Self::RemoveBridge(name, _) => format!("bridge {name}"),
+            Self::CreateUplink(uplink) | Self::ConfigureUplink(uplink) | Self::JoinUplink(uplink) => {
+                format!("uplink of {}", uplink.id)
+            }
+            Self::RemoveUplink(device, _) => format!("uplink {device}"),
             Self::RemoveStranger(name, _) => format!("device {name} of the panel"),
             Self::RemovePort { label, .. } => format!("interface {label}"),
             // All others are for a NIC.
@@ -203,15 +235,22 @@ impl Step {
             Self::CreatePanel => "network namespace of the topology".to_owned(),
             Self::RemovePanel => "with what is left in it".to_owned(),
             Self::CreateBridge(bridge) | Self::ConfigureBridge(bridge) => {
-                let BridgeOptions { stp, mcast_snooping, ageing } = bridge.options;
+                let BridgeOptions { stp, mcast_snooping, vlan_filtering, ageing } = bridge.options;
                 let ageing = ageing / 100;
                 let (stp, snooping) = (on(stp), on(mcast_snooping));
-                format!("mac {} mtu {} stp {stp} mcast_snooping {snooping} ageing {ageing} s", bridge.mac, bridge.mtu)
+                let vlans = if vlan_filtering { " vlan_filtering on" } else { "" };
+                let (mac, mtu) = (bridge.mac, bridge.mtu);
+                format!("mac {mac} mtu {mtu} stp {stp} mcast_snooping {snooping} ageing {ageing} s{vlans}")
             }
             Self::CreateVeth(nic, None) => format!("veth, {}", born(nic)),
             Self::CreateVeth(nic, Some(bridge)) => format!("veth on bridge {bridge}, {}", born(nic)),
             Self::CreateDirect(nic, far) => format!("veth to {}, {}", far.key, born(nic)),
             Self::CreateMacvlan { nic, parent, mode } => format!("macvlan on {parent}, mode {mode:?}, {}", born(nic)),
+            Self::CreateUplink(uplink) | Self::ConfigureUplink(uplink) => uplink.spec.to_string(),
+            Self::JoinUplink(uplink) => match &uplink.join {
+                Join::Bridge(bridge, ..) => format!("plug into bridge {bridge}"),
+                Join::Nic(nic) => format!("stitch to {nic}"),
+            },
             Self::SetPortMtu(_, mtu) => format!("mtu {mtu} of its port"),
             Self::SetMaster(_, Some(bridge)) => format!("plug into bridge {bridge}"),
             Self::SetMaster(_, None) => "unplug from its bridge".to_owned(),
@@ -224,6 +263,7 @@ impl Step {
                 on(port.mcast_flood),
                 port.group_fwd_mask
             ),
+            Self::SetPortVlans(_, vlans) => format!("VLANs: {vlans}"),
             Self::Stitch(_, far) => format!("stitch to {far}"),
             Self::Unstitch(_) => "take the stitch away".to_owned(),
             Self::Impair(_, queue) => format!("towards it: {queue}"),
@@ -242,7 +282,9 @@ impl Step {
             Self::Settle(_) => "wait until it forwards".to_owned(),
             Self::Mark(_, altname) => format!("altname {altname}"),
             Self::Unmark(_, altname) => format!("remove altname {altname}"),
-            Self::RemovePort { .. } | Self::RemoveNic(..) | Self::RemoveBridge(..) => String::new(),
+            Self::RemovePort { .. } | Self::RemoveNic(..) | Self::RemoveBridge(..) | Self::RemoveUplink(..) => {
+                String::new()
+            }
             Self::RemoveStranger(..) => "nobody asked for it".to_owned(),
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{
     bridge::MOST_AGEING_SECONDS,
-    device::PANEL_PREFIX,
+    device::netns_file,
     if_name::IfName,
     impairment::{Netem, Rate},
     mac::Mac,
@@ -89,12 +89,10 @@ pub(super) fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNe
 /// A file name below the netns directory that is not a panel's.
 pub(super) fn netns_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let path =
-        name.is_empty() || name == "." || name == ".." || name.contains('/') || name.chars().any(char::is_control);
-    if path || name.starts_with(PANEL_PREFIX) {
-        return Err(D::Error::custom(format_args!("`{name}` is no name of a network namespace")));
+    match netns_file(&name) {
+        Ok(()) => Ok(name),
+        Err(why) => Err(D::Error::custom(format_args!("`{name}` is no name of a network namespace: {why}"))),
     }
-    Ok(name)
 }
 
 /// A process id: 1 to 2^31 - 1 (`pid_t`).

@@ -49,6 +49,13 @@ pub enum Place {
     Pod(PodKey),
     /// In the node's own namespace.
     Node,
+    /// A device of the node.
+    Device {
+        /// Its index.
+        index: u32,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// A point in the order of what was heard. What is heard after a look has the moment of that look, or a later one.
@@ -262,20 +269,23 @@ impl State {
     }
 
     fn note(&mut self, rumour: Rumour, id: Option<i32>) {
-        let (id, gone) = match rumour {
-            Rumour::Gone(gone) if id.is_none() => (gone, true),
-            Rumour::Gone(_) => return,
-            Rumour::Change => match id {
-                Some(id) => (id, false),
-                None => return,
-            },
-            Rumour::Filters => match id {
-                Some(id) if self.is_panel(id) => (id, false),
-                _ => return,
-            },
+        let (id, gone, device) = match (rumour, id) {
+            (Rumour::Gone(gone), None) => (gone, true, None),
+            (Rumour::Device(index, name), Some(id)) => (id, false, Some(Place::Device { index, name })),
+            (Rumour::Change, Some(id)) => (id, false, None),
+            (Rumour::Filters, Some(id)) if self.is_panel(id) => (id, false, None),
+            (Rumour::Gone(_) | Rumour::Filters, _) | (Rumour::Device(..) | Rumour::Change, None) => return,
         };
         let Some(known) = self.known.get(&id) else { return };
         for place in &known.places {
+            let place = match place {
+                // Of the node only devices matter, and to those only that are on them.
+                Place::Node => match &device {
+                    Some(device) => device,
+                    None => continue,
+                },
+                place => place,
+            };
             let news = self.news.entry(place.clone()).or_insert(News { at: self.now, gone });
             *news = News { at: self.now, gone: news.gone || gone };
         }

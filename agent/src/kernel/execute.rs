@@ -1,6 +1,7 @@
 //! Carries out steps: as few system calls as the order of the steps allows.
 
 mod settle;
+mod uplinks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,10 +18,10 @@ use crate::domain::{
 };
 
 use super::{
-    KernelError, StepFailed, ethtool, inet, link, observe, queue, retire,
+    KernelError, StepFailed, bridge_vlan, ethtool, inet, link, observe, queue, retire,
     site::{LinuxSite, PanelDoor},
     socket::{Request, RouteSocket},
-    stitch,
+    stitch, uplink,
 };
 
 /// Indexes in panels begin behind it: far from those that NICs have in their pods. A device with the index of its other end is
@@ -76,6 +77,7 @@ impl<'a> Executor<'a> {
         let mut used = BTreeSet::new();
         if let Some(seen) = &site.seen.panel {
             panel.extend(seen.bridges.iter().map(|(name, bridge)| (name.clone(), bridge.index)));
+            panel.extend(seen.uplinks.iter().map(|(name, uplink)| (name.clone(), uplink.index)));
             panel.extend(seen.ports.iter().map(|(name, port)| (name.clone(), port.index)));
             used.extend(seen.strangers.iter().map(|(index, _)| *index));
         }
@@ -129,7 +131,7 @@ impl<'a> Executor<'a> {
                 let device = bridge_device_name(&bridge.name);
                 let spare = self.site.spare.pop();
                 let index = spare.unwrap_or_else(|| self.new_index(&device));
-                let request = if spare.is_some() { link::configure_bridge } else { link::create_bridge };
+                let request = if spare.is_some() { link::take_bridge } else { link::create_bridge };
                 self.panel.insert(device.clone(), index);
                 self.add(at, &Door::Panel, request(&device, index, bridge))?;
                 self.name_in_full(at, index, &device, bridge.name.as_str())
@@ -137,7 +139,9 @@ impl<'a> Executor<'a> {
             Step::ConfigureBridge(bridge) => {
                 let device = bridge_device_name(&bridge.name);
                 let index = self.bridge(at, &bridge.name)?;
-                self.add(at, &Door::Panel, link::configure_bridge(&device, index, bridge))
+                let seen = self.site.seen.panel.as_ref().and_then(|panel| panel.bridges.get(&device));
+                let filters = seen.is_some_and(|seen| seen.options.vlan_filtering);
+                self.add(at, &Door::Panel, link::configure_bridge(&device, index, bridge, filters))
             }
             Step::CreateVeth(nic, bridge) => self.create_veth(at, nic, bridge.as_ref()),
             Step::CreateDirect(a, b) => {
@@ -146,6 +150,9 @@ impl<'a> Executor<'a> {
                 self.add(at, &Door::Pod(a.key.pod.clone()), request)
             }
             Step::CreateMacvlan { nic, parent, mode } => self.create_macvlan(at, nic, parent, *mode),
+            Step::CreateUplink(uplink) => self.create_uplink(at, uplink),
+            Step::ConfigureUplink(uplink) => self.configure_uplink(at, uplink),
+            Step::JoinUplink(uplink) => self.join_uplink(at, uplink),
             Step::SetPortMtu(nic, mtu) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_mtu(index, *mtu))
@@ -158,6 +165,10 @@ impl<'a> Executor<'a> {
             Step::SetBridgePort(nic, port) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_bridge_port(index, *port))
+            }
+            Step::SetPortVlans(nic, vlans) => {
+                let index = self.port(at, nic)?;
+                bridge_vlan::set(index, vlans).into_iter().try_for_each(|request| self.add(at, &Door::Panel, request))
             }
             Step::Stitch(nic, far) => {
                 let (from, to) = (self.port(at, nic)?, self.port(at, far)?);
@@ -180,8 +191,8 @@ impl<'a> Executor<'a> {
             Step::SetPortChecksum(nic, on) => {
                 let index = self.port(at, nic)?;
                 self.flush()?;
-                let panel = self.site.panel_netns().map_err(failed(at))?;
-                ethtool::set_tx_checksum(&panel, index, *on).map_err(failed(at))
+                let Some(panel) = &self.site.panel else { return Err(vanished(at, "the panel".to_owned())) };
+                ethtool::set_tx_checksum(&panel.netns, index, *on).map_err(failed(at))
             }
             Step::Unimpair(nic) => {
                 let index = self.port(at, nic)?;
@@ -207,6 +218,11 @@ impl<'a> Executor<'a> {
                 Ok(())
             }
             Step::RemoveNic(nic, index) => self.forgive(at, &Door::Pod(nic.pod.clone()), link::remove(*index)),
+            Step::RemoveUplink(device, index) => {
+                self.panel.remove(device);
+                self.forgive(at, &Door::Panel, uplink::deafen(*index))?;
+                self.forgive(at, &Door::Panel, link::remove(*index))
+            }
             Step::RemoveBridge(_, index) | Step::RemoveStranger(_, index) => {
                 self.forgive(at, &Door::Panel, link::remove(*index))
             }
@@ -310,7 +326,7 @@ impl<'a> Executor<'a> {
     fn socket(&mut self, at: usize) -> Result<&mut RouteSocket, StepFailed> {
         match &self.door {
             Door::Panel => match &mut self.site.panel {
-                Some(PanelDoor { socket }) => Ok(socket),
+                Some(PanelDoor { socket, .. }) => Ok(socket),
                 None => Err(vanished(at, "the panel".to_owned())),
             },
             Door::Pod(key) => match self.site.pods.get_mut(key) {
@@ -365,7 +381,7 @@ impl<'a> Executor<'a> {
 }
 
 /// What is to be removed is not there: an absent hook is EINVAL to the kernel, an absent qdisc ENOENT.
-fn removed_already(error: &KernelError) -> bool {
+pub(super) fn removed_already(error: &KernelError) -> bool {
     error.is_gone()
         || matches!(error, KernelError::Netlink { operation: "RTM_DELQDISC", errno: nix::errno::Errno::EINVAL, .. })
 }

@@ -48,8 +48,21 @@ pub(super) fn create_bridge(device: &str, index: u32, bridge: &BridgeDevice) -> 
     request(RouteNetlinkMessage::NewLink(message), Mode::Create)
 }
 
-/// Puts MAC, MTU, options and state of a bridge right. Kernels change bridge options by `RTM_NEWLINK` only.
-pub(super) fn configure_bridge(device: &str, index: u32, bridge: &BridgeDevice) -> Request {
+/// Puts MAC, MTU, options and state of a bridge right. Kernels change bridge options by `RTM_NEWLINK` only, and
+/// those without VLAN filtering refuse even to turn it off.
+pub(super) fn configure_bridge(device: &str, index: u32, bridge: &BridgeDevice, filters_now: bool) -> Request {
+    let mut message = bridge_message(LinkBridge::new(device).index(index), bridge);
+    if filters_now && !bridge.options.vlan_filtering {
+        message = message.vlan_filtering(false);
+    }
+    let mut message = message.build();
+    // Before Linux 6.2 `dev_change_name` of net/core/dev.c refuses a name with EBUSY on a device that is up, even its own.
+    message.attributes.retain(|attribute| !matches!(attribute, LinkAttribute::IfName(_)));
+    request(RouteNetlinkMessage::NewLink(message), Mode::Change)
+}
+
+/// Makes what is asked for of a bridge that is parked: it is down, so its name can change, and filters no VLANs.
+pub(super) fn take_bridge(device: &str, index: u32, bridge: &BridgeDevice) -> Request {
     let message = bridge_message(LinkBridge::new(device).index(index), bridge).build();
     request(RouteNetlinkMessage::NewLink(message), Mode::Change)
 }
@@ -78,6 +91,7 @@ fn parked_message(builder: LinkMessageBuilder<LinkBridge>) -> LinkMessageBuilder
 }
 
 fn bridge_message(builder: LinkMessageBuilder<LinkBridge>, bridge: &BridgeDevice) -> LinkMessageBuilder<LinkBridge> {
+    let builder = if bridge.options.vlan_filtering { builder.vlan_filtering(true) } else { builder };
     builder
         .address(bridge.mac.octets().to_vec())
         .mtu(bridge.mtu.bytes())
@@ -90,11 +104,12 @@ fn bridge_message(builder: LinkMessageBuilder<LinkBridge>, bridge: &BridgeDevice
 
 /// The options of a bridge.
 pub(super) fn bridge_options(options: &[InfoBridge]) -> BridgeOptions {
-    let mut found = BridgeOptions { stp: false, mcast_snooping: false, ageing: 0 };
+    let mut found = BridgeOptions { stp: false, mcast_snooping: false, vlan_filtering: false, ageing: 0 };
     for option in options {
         match option {
             InfoBridge::StpState(state) => found.stp = *state != BridgeStpState::Disabled,
             InfoBridge::MulticastSnooping(on) => found.mcast_snooping = *on,
+            InfoBridge::VlanFiltering(on) => found.vlan_filtering = *on,
             InfoBridge::AgeingTime(time) => found.ageing = *time,
             _ => {}
         }
@@ -224,6 +239,11 @@ pub(super) fn set_up(index: u32, up: bool) -> Request {
 /// Sets a device's MTU.
 pub(super) fn set_mtu(index: u32, mtu: Mtu) -> Request {
     set(LinkUnspec::new_with_index(index).mtu(mtu.bytes()).build())
+}
+
+/// Sets a device's MTU to that of another device, whatever it is.
+pub(super) fn set_raw_mtu(index: u32, mtu: u32) -> Request {
+    set(LinkUnspec::new_with_index(index).mtu(mtu).build())
 }
 
 /// Sets a device's MAC.

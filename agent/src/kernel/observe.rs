@@ -1,11 +1,9 @@
 //! Looks at panels, pods and the node's devices.
 
 mod forwarding;
+mod neighbours;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    os::fd::{AsRawFd, RawFd},
-};
+use std::{collections::BTreeMap, os::fd::AsRawFd};
 
 use netlink_packet_route::{
     RouteNetlinkMessage,
@@ -13,7 +11,6 @@ use netlink_packet_route::{
         BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
         LinkInfo, LinkMessage, Prop, State,
     },
-    nsid::{NsidAttribute, NsidMessage},
 };
 
 use crate::domain::{
@@ -21,36 +18,38 @@ use crate::domain::{
     if_name::IfName,
     intent::PodKey,
     mac::Mac,
-    observed::{BridgeState, Counters, LinkKind, Panel, PodLink, PodState, PortState, Redirect, SandboxId},
+    observed::{BridgeState, Counters, Panel, PodLink, PodState, PortState, Redirect, SandboxId},
 };
 
 use super::{
-    KernelError, inet, link, netns::own_netns, queue, queue::QueueState, site::OpenPod, socket::RouteSocket, stitch,
+    KernelError, bridge_vlan, inet, link, queue, queue::QueueState, site::OpenPod, socket::RouteSocket, stitch, uplink,
 };
 
-pub(super) use forwarding::{Forwarding, forwarding};
+pub(super) use forwarding::{Forwarding, Part, forwarding};
+pub(super) use neighbours::{Neighbours, nsid_of};
 
 /// A device, as one message shows it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the kernel's that means something by itself")]
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is something that the kernel shows by itself")]
 pub(super) struct Device {
     pub(super) index: u32,
     pub(super) name: String,
     mac: Option<Mac>,
-    mtu: u32,
-    up: bool,
-    carrier: bool,
+    pub(super) mtu: u32,
+    pub(super) up: bool,
+    pub(super) promiscuous: bool,
+    pub(super) carrier: bool,
     operational: bool,
     /// It has not told its state.
     unknown: bool,
     pub(super) group: u32,
-    master: Option<u32>,
+    pub(super) master: Option<u32>,
     pub(super) altnames: Vec<String>,
     pub(super) peer: Option<u32>,
-    peer_nsid: Option<i32>,
+    pub(super) peer_nsid: Option<i32>,
     pub(super) kind: Option<InfoKind>,
-    data: Option<InfoData>,
-    port: Vec<InfoBridgePort>,
+    pub(super) data: Option<InfoData>,
+    pub(super) port: Vec<InfoBridgePort>,
     counters: Counters,
 }
 
@@ -59,6 +58,7 @@ impl Device {
         let mut device = Self {
             index: message.header.index,
             up: message.header.flags.contains(LinkFlags::Up),
+            promiscuous: message.header.flags.contains(LinkFlags::Promisc),
             carrier: message.header.flags.contains(LinkFlags::LowerUp),
             ..Self::default()
         };
@@ -140,6 +140,7 @@ fn altname(property: &Prop) -> Option<String> {
 pub(super) fn panel(
     socket: &mut RouteSocket,
     pods: &BTreeMap<PodKey, OpenPod>,
+    node: &mut RouteSocket,
 ) -> Result<(Panel, Vec<u32>), KernelError> {
     // Ids of the pods' namespaces as the panel knows them: they say in which pod the other end of a port is.
     let mut homes = BTreeMap::new();
@@ -160,6 +161,10 @@ pub(super) fn panel(
         match device.kind {
             _ if device.name == "lo" => {}
             _ if device.is_spare() => spare.push(device.index),
+            _ if uplink::is_uplink(&device) => {
+                let state = uplink::state(socket, node, &device)?;
+                panel.uplinks.insert(device.name, state);
+            }
             Some(InfoKind::Bridge) if device.group == link::GROUP => {
                 let options = link::bridge_options(device.bridge_options());
                 let state = BridgeState {
@@ -178,6 +183,15 @@ pub(super) fn panel(
                 panel.ports.insert(device.name, state);
             }
             _ => panel.strangers.push((device.index, device.name)),
+        }
+    }
+    if panel.bridges.values().any(|bridge| bridge.options.vlan_filtering) {
+        let vlans = bridge_vlan::all(socket)?;
+        for port in panel.ports.values_mut() {
+            port.vlans = vlans.get(&port.index).cloned();
+        }
+        for uplink in panel.uplinks.values_mut() {
+            uplink.vlans = vlans.get(&uplink.index).cloned();
         }
     }
     Ok((panel, spare))
@@ -207,6 +221,7 @@ fn port(
         nic: home.zip(device.peer),
         redirect,
         egress: queue.egress,
+        vlans: None,
         // Who wants to know asks ethtool.
         tx_checksum: true,
         // What a queue drops never comes to the device.
@@ -215,7 +230,7 @@ fn port(
 }
 
 /// Whether a port may pass frames.
-fn forwards(device: &Device) -> bool {
+pub(super) fn forwards(device: &Device) -> bool {
     let state = device.port.iter().find_map(|option| match option {
         InfoBridgePort::State(state) => Some(*state),
         _ => None,
@@ -223,7 +238,7 @@ fn forwards(device: &Device) -> bool {
     device.up && device.operational && (device.master.is_none() || state == Some(BridgePortState::Forwarding))
 }
 
-fn bridge_port(options: &[InfoBridgePort]) -> BridgePort {
+pub(super) fn bridge_port(options: &[InfoBridgePort]) -> BridgePort {
     let mut port = BridgePort::NEW;
     for option in options {
         match option {
@@ -238,53 +253,6 @@ fn bridge_port(options: &[InfoBridgePort]) -> BridgePort {
         }
     }
     port
-}
-
-/// The id of a namespace in the namespace of a socket, where it has one.
-pub(super) fn nsid_of(socket: &mut RouteSocket, fd: RawFd) -> Result<Option<i32>, KernelError> {
-    let mut message = NsidMessage::default();
-    message.attributes.push(NsidAttribute::Fd(u32::try_from(fd).unwrap_or(u32::MAX)));
-    let RouteNetlinkMessage::NewNsId(answer) = socket.get(RouteNetlinkMessage::GetNsId(message))? else {
-        return Ok(None);
-    };
-    Ok(answer.attributes.iter().find_map(|attribute| match attribute {
-        NsidAttribute::Id(id) if *id >= 0 => Some(*id),
-        _ => None,
-    }))
-}
-
-/// Which namespaces the pods of a topology know under which ids: those at the far ends of DIRECT links, and the node's.
-/// A namespace has ids only of those that it shares a pair of devices with.
-#[derive(Default)]
-pub(super) struct Neighbours {
-    pods: BTreeMap<(PodKey, i32), PodKey>,
-    node: BTreeMap<PodKey, i32>,
-}
-
-impl Neighbours {
-    pub(super) fn of(
-        pods: &mut BTreeMap<PodKey, OpenPod>,
-        direct: &BTreeSet<(PodKey, PodKey)>,
-        with_node: bool,
-    ) -> Result<Self, KernelError> {
-        let mut neighbours = Self::default();
-        for (from, to) in direct {
-            let Some(fd) = pods.get(to).map(|pod| pod.netns.fd().as_raw_fd()) else { continue };
-            let Some(pod) = pods.get_mut(from) else { continue };
-            if let Some(id) = nsid_of(&mut pod.socket, fd)? {
-                neighbours.pods.insert((from.clone(), id), to.clone());
-            }
-        }
-        if with_node {
-            let own = own_netns()?;
-            for (key, pod) in pods {
-                if let Some(id) = nsid_of(&mut pod.socket, own.as_raw_fd())? {
-                    neighbours.node.insert(key.clone(), id);
-                }
-            }
-        }
-        Ok(neighbours)
-    }
 }
 
 /// Looks at everything in a pod.
@@ -302,7 +270,7 @@ pub(super) fn pod(
         let RouteNetlinkMessage::NewLink(message) = message else { continue };
         let device = Device::read(message);
         names.insert(device.index, device.name.clone());
-        let kind = kind(&device, key, neighbours);
+        let kind = neighbours.kind(&device, key);
         let link = PodLink {
             index: device.index,
             mac: device.mac,
@@ -332,35 +300,21 @@ pub(super) fn pod(
     Ok(state)
 }
 
-fn kind(device: &Device, key: &PodKey, neighbours: &Neighbours) -> LinkKind {
-    match &device.kind {
-        Some(InfoKind::Veth) => {
-            // A peer in the same namespace has no id.
-            let home = match device.peer_nsid {
-                None => Some(key.clone()),
-                Some(id) => neighbours.pods.get(&(key.clone(), id)).cloned(),
-            };
-            LinkKind::Veth { peer: home.zip(device.peer) }
-        }
-        Some(InfoKind::MacVlan) => {
-            let at_node = device.peer_nsid.is_some() && neighbours.node.get(key).copied() == device.peer_nsid;
-            let mode = match &device.data {
-                Some(InfoData::MacVlan(options)) => link::macvlan_mode(options),
-                _ => None,
-            };
-            LinkKind::Macvlan { parent: device.peer.filter(|_| at_node), mode }
-        }
-        _ => LinkKind::Other,
-    }
+/// A device of the node.
+pub(super) struct NodeDevice {
+    /// Its index and its MTU.
+    pub(super) index_and_mtu: (u32, u32),
+    pub(super) is_bridge: bool,
 }
 
-/// Index and MTU of a device of the node.
-pub(super) fn device(socket: &mut RouteSocket, name: &str) -> Result<Option<(u32, u32)>, KernelError> {
+/// Looks at a device of the node by its name.
+pub(super) fn device(socket: &mut RouteSocket, name: &str) -> Result<Option<NodeDevice>, KernelError> {
     match socket.get(link::get_by_name(name)) {
         Ok(RouteNetlinkMessage::NewLink(message)) => {
             let device = Device::read(&message);
             // The name may be an altname of another device: that one was not allowed.
-            Ok((device.name == name).then_some((device.index, device.mtu)))
+            let is_bridge = device.kind == Some(InfoKind::Bridge);
+            Ok((device.name == name).then_some(NodeDevice { index_and_mtu: (device.index, device.mtu), is_bridge }))
         }
         Ok(_) => Ok(None),
         Err(error) if error.is_gone() => Ok(None),

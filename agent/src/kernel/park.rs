@@ -17,15 +17,12 @@ use netlink_packet_route::{
     link::{InfoBridge, InfoKind},
 };
 
-use crate::domain::device::PANEL_PREFIX;
+use crate::domain::device::{PANEL_PREFIX, PARKED_PREFIX};
 
 use super::{
     KernelError, Netns, NetnsDir, NetnsError, inet, link, netns::in_scratch, observe::Device, queue, retire,
-    socket::RouteSocket,
+    site::silence, socket::RouteSocket,
 };
-
-/// What the file of a parked panel begins with. No pod and no topology has a name with an underscore.
-pub const PARKED_PREFIX: &str = "podwire_parked.";
 
 /// Bridges that a parked panel keeps; the others are removed.
 const BRIDGES: usize = 4;
@@ -95,8 +92,8 @@ impl Park {
         if self.state().free.len() >= self.most {
             return Ok(false);
         }
-        let netns = match Netns::open(&dir.path(name)) {
-            Ok(netns) => netns,
+        let netns = match Netns::open_and(&dir.path(name), silence) {
+            Ok((netns, silenced)) => silenced.map(|()| netns)?,
             Err(NetnsError::Kernel(error)) => return Err(error),
             Err(NetnsError::Absent(_) | NetnsError::NotNetns { .. } | NetnsError::Own(_)) => return Ok(false),
         };
@@ -166,6 +163,10 @@ struct Bridge {
 }
 
 impl Bridge {
+    fn filters_vlans(&self) -> bool {
+        self.options.iter().any(|option| matches!(option, InfoBridge::VlanFiltering(true)))
+    }
+
     fn is_new(&self, new: &[InfoBridge]) -> bool {
         !self.up && self.altnames.is_empty() && self.parked && self.options == new
     }
@@ -215,9 +216,12 @@ fn steady(device: &Device) -> Vec<InfoBridge> {
 
 /// Makes a panel as new but for its bridges, which it returns. `None`: it cannot be, there is something else in it.
 fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<u32>>, KernelError> {
-    let Some(mut found) = bridges(socket)? else { return Ok(None) };
-    for surplus in found.split_off(found.len().min(BRIDGES)) {
-        retire::remove_bridge(socket, surplus.index)?;
+    let Some(found) = bridges(socket)? else { return Ok(None) };
+    // What filters VLANs is not made new: it has tables of its own.
+    let (filter, mut found): (Vec<_>, Vec<_>) = found.into_iter().partition(Bridge::filters_vlans);
+    let surplus = found.split_off(found.len().min(BRIDGES));
+    for bridge in filter.iter().chain(&surplus) {
+        retire::remove_bridge(socket, bridge.index)?;
     }
     let mut requests = Vec::new();
     for bridge in &found {

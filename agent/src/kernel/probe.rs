@@ -4,9 +4,10 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{LinkMessage, MacVlanMode},
 };
-use rtnetlink::{LinkBridge, LinkMacVlan, LinkMessageBuilder, LinkVeth};
+use rtnetlink::{LinkBridge, LinkMacVlan, LinkMessageBuilder, LinkVeth, LinkVlan};
 
 use crate::domain::{
+    bpf::{Instruction, RET_K},
     impairment::Netem,
     queue::{Queue, Shaper},
 };
@@ -14,6 +15,7 @@ use crate::domain::{
 use super::{
     KernelError, ethtool,
     netns::in_scratch,
+    packet::{Devices, PacketSocket, Sight},
     queue,
     socket::{Mode, Request, RouteSocket},
     stitch,
@@ -51,6 +53,8 @@ pub fn probe() -> Result<Vec<Capability>, KernelError> {
         note("tbf", "rates of links", impaired(&mut socket, &tbf));
         note("ethtool", "`tx_checksum` of interfaces", ethtool::set(10, false));
         note("macvlan", "attachments to devices of the node", macvlan(&mut socket));
+        note("packet", "captures and `podwire verify`", packet());
+        note("vlan", "VLANs of devices of the node", new(&mut socket, LinkVlan::new("pw-tag", 10, 1).build()));
         note("vlan_filtering", "VLANs on bridges", vlan_filtering(&mut socket));
         Ok(found)
     })?
@@ -75,6 +79,12 @@ fn impaired(socket: &mut RouteSocket, queue: &Queue) -> Result<(), KernelError> 
 
 fn macvlan(socket: &mut RouteSocket) -> Result<(), KernelError> {
     new(socket, LinkMacVlan::new("pw-mv", 10, MacVlanMode::Bridge).build())
+}
+
+/// Everything that a capture asks of a packet socket: stamps, tags beside the frame, filters, counts of drops.
+fn packet() -> Result<(), KernelError> {
+    let filter = vec![Instruction { code: RET_K, jt: 0, jf: 0, k: u32::MAX }];
+    PacketSocket::open(&Devices::here()?, "pw-a", &Sight { receive_bytes: 64 * 1024, filter }).map(drop)
 }
 
 fn vlan_filtering(socket: &mut RouteSocket) -> Result<(), KernelError> {

@@ -9,14 +9,13 @@ use netlink_packet_route::{
 
 use nix::errno::Errno;
 
+use crate::domain::device::RETIRED_PREFIX;
+
 use super::{
     KernelError, Netns, NetnsDir, NetnsError, link,
     park::Park,
     socket::{Mode, RouteSocket},
 };
-
-/// What the file of a retired panel begins with. No pod and no topology has a name with an underscore.
-pub const RETIRED_PREFIX: &str = "podwire_retired.";
 
 /// Gives a panel a name that no topology has, so that its own may be used again at once.
 pub(super) fn retire(dir: &NetnsDir, panel: &str, cookie: u64) -> Result<(), KernelError> {

@@ -9,9 +9,11 @@ const HEADER_BYTES: usize = 16;
 const RTPROT_STATIC: u8 = libc::RTPROT_STATIC;
 
 /// A notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rumour {
-    /// A device, an address or a route.
+    /// A device: its index and its name.
+    Device(u32, String),
+    /// An address or a route.
     Change,
     /// A queueing discipline or a filter: matters in panels.
     Filters,
@@ -36,7 +38,8 @@ fn rumour(message: &[u8]) -> Option<Rumour> {
     let flags = i32::from(u16::from_ne_bytes([message[6], message[7]]));
     let body = &message[HEADER_BYTES..];
     match kind {
-        libc::RTM_NEWLINK | libc::RTM_DELLINK | libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Rumour::Change),
+        libc::RTM_NEWLINK | libc::RTM_DELLINK => Some(device(body).unwrap_or(Rumour::Change)),
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Rumour::Change),
         // Routing daemons change routes all the time, and none of those is ours. A new route matters where it takes
         // the place of one.
         libc::RTM_DELROUTE => (protocol(body) == Some(RTPROT_STATIC)).then_some(Rumour::Change),
@@ -52,15 +55,27 @@ fn protocol(body: &[u8]) -> Option<u8> {
     body.get(5).copied()
 }
 
+/// `ifi_index` of `struct ifinfomsg`, 16 bytes, and the attribute `IFLA_IFNAME` (3) behind it (linux/if_link.h).
+fn device(body: &[u8]) -> Option<Rumour> {
+    let index = body.get(4..8)?.try_into().ok().map(u32::from_ne_bytes)?;
+    let name = attribute(body.get(16..)?, 3)?;
+    let name = String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned();
+    Some(Rumour::Device(index, name))
+}
+
 /// The attribute `NETNSA_NSID` (1) behind `struct rtgenmsg`, padded to four bytes (linux/net_namespace.h).
 fn nsid(body: &[u8]) -> Option<i32> {
-    let mut attributes = body.get(4..)?;
+    attribute(body.get(4..)?, 1)?.get(..4)?.try_into().ok().map(i32::from_ne_bytes)
+}
+
+/// The value of the first attribute of a kind.
+fn attribute(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
     while attributes.len() >= 4 {
         let length = usize::from(u16::from_ne_bytes([attributes[0], attributes[1]]));
-        let kind = u16::from_ne_bytes([attributes[2], attributes[3]]) & 0x3fff;
+        let own = u16::from_ne_bytes([attributes[2], attributes[3]]) & 0x3fff;
         let value = attributes.get(4..length)?;
-        if kind == 1 {
-            return value.get(..4)?.try_into().ok().map(i32::from_ne_bytes);
+        if own == kind {
+            return Some(value);
         }
         attributes = attributes.get(length.next_multiple_of(4)..)?;
     }
@@ -101,6 +116,16 @@ mod tests {
     fn the_end_of_a_namespace_names_its_id() {
         let body = [[0, 0, 0, 0], [8, 0, 1, 0], 7_i32.to_ne_bytes()].concat();
         assert_eq!(rumours(&message(libc::RTM_DELNSID, 0, &body)), [Rumour::Gone(7)]);
+    }
+
+    #[test]
+    fn a_device_is_told_by_its_index_and_name() {
+        let head = [[0; 4], 7_u32.to_ne_bytes(), [0; 4], [0; 4]].concat();
+        let mtu = [&[8, 0, 4, 0][..], &1500_u32.to_ne_bytes()].concat();
+        let name = [&[8, 0, 3, 0][..], b"up0\0"].concat();
+        let told = |parts: &[&[u8]]| rumours(&message(libc::RTM_NEWLINK, 0, &parts.concat()));
+        assert_eq!(told(&[&head, &mtu, &name]), [Rumour::Device(7, "up0".to_owned())]);
+        assert_eq!(told(&[&head, &mtu]), [Rumour::Change], "one without a name is somebody's");
     }
 
     proptest! {

@@ -91,6 +91,7 @@ pub(super) struct LinuxSite {
 
 /// A panel that is open.
 pub(super) struct PanelDoor {
+    pub(super) netns: Netns,
     pub(super) socket: RouteSocket,
 }
 
@@ -144,22 +145,17 @@ impl LinuxSite {
         })
     }
 
-    /// The panel's namespace, for what its socket cannot say.
-    pub(super) fn panel_netns(&self) -> Result<Netns, KernelError> {
-        panel_netns(&self.dir, &self.panel_name)
-    }
-
     /// Makes the panel, of a parked one where there is one: silent by itself, with bridges that no packet filter looks into.
     pub(super) fn create_panel(&mut self) -> Result<(), KernelError> {
         self.dir.remove_leftover(&self.panel_name)?;
         if let Some(parked) = self.park.take(&self.dir, &self.panel_name)? {
-            self.panel = Some(PanelDoor::enter(&parked.netns, &self.panel_name, &self.ear)?);
+            self.panel = Some(PanelDoor::enter(parked.netns, &self.panel_name, &self.ear)?);
             self.spare = parked.bridges;
             return Ok(());
         }
         let (netns, silenced) = self.dir.create_and(&self.panel_name, silence)?;
         silenced?;
-        self.panel = Some(PanelDoor::enter(&netns, &self.panel_name, &self.ear)?);
+        self.panel = Some(PanelDoor::enter(netns, &self.panel_name, &self.ear)?);
         Ok(())
     }
 }
@@ -167,12 +163,12 @@ impl LinuxSite {
 impl Site for LinuxSite {
     fn observe(&mut self) -> Result<Observed, KernelError> {
         self.looked_at = self.ear.mark()?;
-        let mut observed = Observed { panel: None, pods: self.closed.clone(), devices: BTreeMap::new() };
+        let mut observed = Observed { panel: None, pods: self.closed.clone(), ..Observed::default() };
         if let Some(panel) = &mut self.panel {
-            let (mut seen, spare) = observe::panel(&mut panel.socket, &self.pods)?;
+            let (mut seen, spare) = observe::panel(&mut panel.socket, &self.pods, &mut self.node)?;
             self.spare = spare;
             if self.checksums && !seen.ports.is_empty() {
-                let checksums = ethtool::tx_checksums(&panel_netns(&self.dir, &self.panel_name)?)?;
+                let checksums = ethtool::tx_checksums(&panel.netns)?;
                 for port in seen.ports.values_mut() {
                     port.tx_checksum = checksums.get(&port.index).copied().unwrap_or(true);
                 }
@@ -186,7 +182,8 @@ impl Site for LinuxSite {
         }
         for device in &self.devices {
             if let Some(found) = observe::device(&mut self.node, device.as_str())? {
-                observed.devices.insert(device.to_string(), found);
+                observed.devices.insert(device.to_string(), found.index_and_mtu);
+                observed.node_bridges.extend(found.is_bridge.then(|| device.to_string()));
             }
         }
         self.seen = observed.clone();
@@ -198,40 +195,35 @@ impl Site for LinuxSite {
     }
 
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
+        if let Some(panel) = &self.panel {
+            panel.netns.run(silence).flatten().map_err(|source| StepFailed { at: 0, source })?;
+        }
         Executor::new(self).run(steps)
     }
 }
 
-fn panel_netns(dir: &NetnsDir, name: &str) -> Result<Netns, KernelError> {
-    Netns::open(&dir.path(name)).map_err(|error| match error {
-        NetnsError::Kernel(error) => error,
-        other => KernelError::Vanished(format!("panel {name} ({other})")),
-    })
-}
-
 impl PanelDoor {
     fn open(dir: &NetnsDir, name: &str, ear: &Ear) -> Result<Option<Self>, KernelError> {
-        let (netns, silenced) = match Netns::open_and(&dir.path(name), silence) {
-            Ok(opened) => opened,
+        let netns = match Netns::open(&dir.path(name)) {
+            Ok(netns) => netns,
             // A file that never became a mount is none: who makes the panel takes it away first.
             Err(NetnsError::NotNetns { .. } | NetnsError::Absent(_)) => return Ok(None),
             Err(NetnsError::Kernel(error)) => return Err(error),
             Err(NetnsError::Own(path)) => return Err(KernelError::call("open", path, nix::errno::Errno::EINVAL)),
         };
-        silenced?;
-        Self::enter(&netns, name, ear).map(Some)
+        Self::enter(netns, name, ear).map(Some)
     }
 
-    fn enter(netns: &Netns, name: &str, ear: &Ear) -> Result<Self, KernelError> {
+    fn enter(netns: Netns, name: &str, ear: &Ear) -> Result<Self, KernelError> {
         let socket = netns.socket()?;
         ear.attend(netns.fd(), netns.cookie(), Place::Panel(name.to_owned()))?;
-        Ok(Self { socket })
+        Ok(Self { netns, socket })
     }
 }
 
 /// Settings of a panel: no IPv6, so that nothing speaks into the lab by itself and making devices stays cheap, and no
-/// packet filter over bridges. Repeated at each opening: it costs little and heals.
-fn silence() -> Result<(), KernelError> {
+/// packet filter over bridges. Repeated with each work on a panel: it costs little and heals.
+pub(super) fn silence() -> Result<(), KernelError> {
     const SETTINGS: [(&str, &str); 5] = [
         ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"),
         ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"),

@@ -7,11 +7,9 @@ use std::{
 
 use netlink_packet_route::{RouteNetlinkMessage, link::InfoKind};
 
-use crate::domain::device::PANEL_PREFIX;
+use crate::domain::device::{PANEL_PREFIX, PARKED_PREFIX, RETIRED_PREFIX};
 
-use super::{
-    KernelError, Netns, NetnsDir, NetnsError, PARKED_PREFIX, RETIRED_PREFIX, link, observe::Device, socket::RouteSocket,
-};
+use super::{KernelError, Netns, NetnsDir, NetnsError, link, observe::Device, socket::RouteSocket};
 
 /// What was seen of the node.
 #[derive(Debug, Default)]
@@ -31,6 +29,8 @@ pub struct Survey {
 pub enum Surveyed {
     /// It was read.
     Read {
+        /// Which namespace it is: two paths may lead to one.
+        cookie: u64,
         /// Whether podwire made it: `create_signed`.
         signed: bool,
         /// The devices that are in podwire's group or have a name like a mark.
@@ -126,5 +126,5 @@ fn sightings(netns: &Netns) -> Result<Surveyed, KernelError> {
             sightings.push(Sighting { name: device.name, index: device.index, ours, marks, kind });
         }
     }
-    Ok(Surveyed::Read { signed, sightings })
+    Ok(Surveyed::Read { cookie: netns.cookie(), signed, sightings })
 }

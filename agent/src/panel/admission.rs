@@ -6,6 +6,7 @@ use crate::domain::{
     impairment::Impairment,
     name::{ElementName, TopologyKey},
     spec::{LinkMode, PodOwner, Target, TopologySpec},
+    uplink::{Way, asked},
 };
 
 use super::{
@@ -26,6 +27,8 @@ pub(super) fn admit(spec: &TopologySpec, config: &EngineConfig, node: &Node) -> 
     supported(spec, node)
 }
 
+const SHARED: &str = "start the agent with --node-device for each device that pods may share";
+
 fn allowed(spec: &TopologySpec, config: &EngineConfig) -> Result<(), ChangeError> {
     for (_, interface, path) in spec.interfaces() {
         if matches!(interface.owner, PodOwner::Netns(_)) && !config.allow_netns {
@@ -36,6 +39,15 @@ fn allowed(spec: &TopologySpec, config: &EngineConfig) -> Result<(), ChangeError
             });
         }
     }
+    for (_, uplink, path) in asked(spec) {
+        if !config.node_devices.contains(&uplink.parent) {
+            return Err(ChangeError::NotAllowed {
+                field: format!("{path}.parent"),
+                what: format!("device `{}`", uplink.parent),
+                remedy: SHARED,
+            });
+        }
+    }
     for (i, attachment) in spec.attachments.iter().enumerate() {
         if let Target::Device(device) = &attachment.target
             && !config.node_devices.contains(&device.parent)
@@ -43,7 +55,7 @@ fn allowed(spec: &TopologySpec, config: &EngineConfig) -> Result<(), ChangeError
             return Err(ChangeError::NotAllowed {
                 field: format!("attachments[{i}].device.parent"),
                 what: format!("device `{}`", device.parent),
-                remedy: "start the agent with --node-device for each device that pods may share",
+                remedy: SHARED,
             });
         }
     }
@@ -59,10 +71,17 @@ fn supported(spec: &TopologySpec, node: &Node) -> Result<(), ChangeError> {
     let wanted = |has: fn(&Impairment) -> bool| {
         impairments.iter().find(|(_, it)| has(it)).map(|(name, _)| format!("the impairment of `{name}`"))
     };
+    let uplinked = spec.attachments.iter().find(|attachment| attachment.target.uplink().is_some());
+    let vlan = asked(spec).find(|(_, uplink, _)| matches!(uplink.way, Way::Vlan(_)));
+    let vlan = vlan.map(|(name, uplink, _)| format!("{uplink} for `{name}`"));
+    let aware = spec.bridges.iter().find(|bridge| bridge.vlan_aware);
     let needs = [
         ("bridge", spec.bridges.first().map(|b| format!("bridge `{}`", b.name))),
         ("veth", spec.links.first().map(|l| format!("link `{}`", l.name))),
         ("mirred", stitched.map(|l| format!("STITCHED link `{}`", l.name))),
+        ("mirred", uplinked.map(|a| format!("attachment `{}`", a.name))),
+        ("vlan", vlan),
+        ("vlan_filtering", aware.map(|b| format!("bridge `{}`, which is `vlan_aware`", b.name))),
         ("netem", wanted(|it| it.netem.is_some())),
         ("tbf", wanted(|it| it.rate.is_some())),
         ("ethtool", strict),

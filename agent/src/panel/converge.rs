@@ -13,10 +13,11 @@ use crate::{
         device::panel_name,
         intent::{Intent, NicKey, PodKey},
         name::TopologyKey,
-        observed::Observed,
+        observed::{Observed, PodView},
         plan::{Plan, Trouble, plan},
         spec::InterfaceId,
         step::Step,
+        uplink::{Uplink, UplinkSpec},
     },
     kernel::{Kernel, KernelError, Moment, Site, SiteView, StepFailed},
     pods::{Pods, Wanted},
@@ -33,6 +34,8 @@ pub(super) struct Converge {
     key: TopologyKey,
     desired: Arc<Desired>,
     former: Option<Desired>,
+    /// Whether a pod that was not found is not there.
+    pods_known: bool,
     site: Box<dyn Site>,
     observed: Observed,
     plan: Plan,
@@ -58,6 +61,8 @@ pub(super) struct Outcome {
     pub taken: Vec<Step>,
     /// When the look began on which it rests.
     pub looked_at: Moment,
+    /// Whether nothing is left of what it was: of interfaces without a port, which go one by one inside their pods.
+    pub former_is_gone: bool,
 }
 
 impl Converge {
@@ -71,6 +76,8 @@ impl Converge {
     ) -> Result<Self, ChangeError> {
         let target = wanted.map_or_else(|| Desired::nothing(key.clone()), desired);
         let former = former.map(desired);
+        // Before the pods are looked for: one that comes to be known in between counts as unknown.
+        let pods_known = pods.unknown().is_none();
         let view = view(key, &target, former.as_ref(), pods)?;
         let look = |source| ChangeError::Look { key: key.clone(), source: Box::new(source) };
         let mut site = kernel.open(view).map_err(look)?;
@@ -80,6 +87,7 @@ impl Converge {
             key: key.clone(),
             desired: Arc::new(target),
             former,
+            pods_known,
             site,
             observed,
             plan,
@@ -129,12 +137,15 @@ impl Converge {
     /// Refuses where an interface that the change touches belongs to a pod that is there and cannot be plugged. One that
     /// was in trouble before and is not touched is no reason: one pod could hold up everybody else's.
     pub(super) fn refuse_trouble(&self) -> Result<(), ChangeError> {
-        let touched = |id: &InterfaceId| !self.nic(id).is_some_and(|nic| self.is_untouched(nic));
+        let touched = |id: &InterfaceId| !self.is_untouched(id);
         let Some((id, trouble)) = self.plan.trouble.iter().find(|(id, _)| touched(id)) else { return Ok(()) };
         let (interface, pod) = (id.clone(), self.nic(id).map(|nic| nic.owner.to_string()).unwrap_or_default());
         Err(match trouble {
             Trouble::Refused(refusal) => {
                 ChangeError::PodRefused { interface, pod, reason: refusal.reason, message: refusal.message.clone() }
+            }
+            Trouble::InTheWay { reason, message } if self.nic(id).is_none() => {
+                ChangeError::Uplink { bridge: id.element.clone(), reason, message: message.clone() }
             }
             Trouble::InTheWay { reason, message } => {
                 ChangeError::InTheWay { interface, pod, reason, message: message.clone() }
@@ -154,7 +165,7 @@ impl Converge {
         self.run(|_, _| true)
     }
 
-    fn run(mut self, may_fail_alone: impl Fn(&Self, &Nic) -> bool) -> Result<Outcome, ChangeError> {
+    fn run(mut self, may_fail_alone: impl Fn(&Self, &InterfaceId) -> bool) -> Result<Outcome, ChangeError> {
         let most = ROUNDS + self.desired.nics.len();
         for _ in 0..most {
             if self.plan.steps.is_empty() {
@@ -164,9 +175,9 @@ impl Converge {
             let done = executed.as_ref().map_or_else(|failed| failed.at, |()| self.plan.steps.len());
             self.taken.extend(self.plan.steps.iter().take(done).cloned());
             if let Err(failed) = executed {
-                let nic = self.plan.steps.get(failed.at).and_then(Step::nic).and_then(|key| self.desired.nic(key));
-                let alone = nic.filter(|nic| may_fail_alone(&self, nic)).map(|nic| nic.id.clone());
-                let Some(id) = alone else { return Err(self.step_error(failed)) };
+                let step = self.plan.steps.get(failed.at);
+                let alone = step.and_then(|step| self.concerned(step)).filter(|id| may_fail_alone(&self, id));
+                let Some(id) = alone.cloned() else { return Err(self.step_error(failed)) };
                 self.leave_alone(id, &failed);
             }
             self.look_again()?;
@@ -183,9 +194,20 @@ impl Converge {
         self.skip.insert(id);
     }
 
-    /// Whether a NIC is what it was before the change.
-    fn is_untouched(&self, nic: &Nic) -> bool {
-        self.former.as_ref().and_then(|former| former.nic(&nic.key)) == Some(nic)
+    /// The interface that a step is for, or the bridge whose uplink it is for.
+    fn concerned<'a>(&'a self, step: &'a Step) -> Option<&'a InterfaceId> {
+        let nic = || self.desired.nic(step.nic()?).map(|nic| &nic.id);
+        step.uplink().or_else(nic)
+    }
+
+    /// Whether an interface, or the uplink of a bridge, is what it was before the change.
+    fn is_untouched(&self, id: &InterfaceId) -> bool {
+        let Some(former) = &self.former else { return false };
+        let uplink = |uplinks: &[Uplink]| uplinks.iter().find(|uplink| uplink.id == *id).cloned();
+        match self.nic(id) {
+            Some(nic) => former.nic(&nic.key) == Some(nic),
+            None => uplink(&former.uplinks).is_some_and(|before| Some(before) == uplink(&self.desired.uplinks)),
+        }
     }
 
     fn nic(&self, id: &InterfaceId) -> Option<&Nic> {
@@ -198,8 +220,27 @@ impl Converge {
     }
 
     fn came_to(self, tried: bool) -> Outcome {
+        let former_is_gone = tried && self.former_is_gone();
         let Self { desired, observed, plan, failures, taken, site, .. } = self;
-        Outcome { desired, observed, plan, failures: tried.then_some(failures), taken, looked_at: site.looked_at() }
+        let (failures, looked_at) = (tried.then_some(failures), site.looked_at());
+        Outcome { desired, observed, plan, failures, taken, looked_at, former_is_gone }
+    }
+
+    fn former_is_gone(&self) -> bool {
+        let Some(former) = &self.former else { return true };
+        let is_left = |key: &NicKey| {
+            let is = |step: &Step| step.nic() == Some(key);
+            let untouched = self.desired.nic(key).is_some_and(|nic| self.skip.contains(&nic.id));
+            untouched || self.left_alone.contains(key) || self.plan.steps.iter().any(is)
+        };
+        let mut gone = former.nics.iter().filter(|nic| self.desired.nic(&nic.key) != Some(nic));
+        gone.all(|nic| match self.observed.pods.get(&nic.key.pod) {
+            // Its port is gone, and with it the interface.
+            _ if nic.wire.has_port() => !is_left(&nic.key),
+            Some(PodView::Present(_)) => !is_left(&nic.key),
+            Some(pod) => !pod.may_hide(self.pods_known),
+            None => self.pods_known,
+        })
     }
 
     fn look_again(&mut self) -> Result<(), ChangeError> {
@@ -253,7 +294,7 @@ fn view(
             Wire::Direct { far } => {
                 direct.insert((nic.key.pod.clone(), far.pod.clone()));
             }
-            Wire::Device { parent, .. } => {
+            Wire::Device { parent, .. } | Wire::Uplink { spec: UplinkSpec { parent, .. }, .. } => {
                 devices.insert(parent.clone());
             }
             Wire::Bridge { .. } | Wire::Stitch { .. } => {}
@@ -262,6 +303,8 @@ fn view(
             routes_of.insert(nic.key.pod.clone());
         }
     }
+    let uplinks = target.uplinks.iter().chain(former.into_iter().flat_map(|former| &former.uplinks));
+    devices.extend(uplinks.map(|uplink| uplink.spec.parent.clone()));
     let checksums = target.finishes_checksums() || former.is_some_and(Desired::finishes_checksums);
     Ok(SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, direct, routes_of, checksums, devices })
 }

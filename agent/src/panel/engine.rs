@@ -17,15 +17,16 @@ use std::{
 use tokio::{
     sync::{Mutex, Notify, RwLock, watch},
     task::spawn_blocking,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
+    causes::chain,
     domain::{
         intent::Generation,
         name::{Namespace, TopologyKey},
     },
-    kernel::{Kernel, KernelError, NetnsDir, boottime},
+    kernel::{Kernel, KernelError, NetnsDir},
     pods::{Pod, Pods},
     store::Store,
 };
@@ -38,7 +39,7 @@ use super::{
     events::Events,
     healer::Healer,
     ledger::Ledger,
-    record::wall_clock,
+    record::{blind, wall_clock},
     request::{EngineConfig, Node, Renewal},
     turns::Turns,
     view::TopologyView,
@@ -46,6 +47,9 @@ use super::{
 
 /// How long retired panels may take when the agent leaves. A bridge takes 32 ms.
 const LAST_REAP: Duration = Duration::from_secs(5);
+
+/// How long a reader waits for the turn of a topology. A heal behind a pod or a runtime that hangs takes longer.
+const READER: Duration = Duration::from_secs(1);
 
 /// The engine. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -113,48 +117,53 @@ impl Engine {
         false
     }
 
-    /// A topology as it is now.
+    /// A topology as it is now. Where it cannot be looked at, or somebody works on it for longer than a reader may wait: as it
+    /// was seen last, with the error where there is one.
     ///
     /// # Errors
     ///
-    /// There is none of this key; the kernel cannot be looked at.
+    /// There is none of this key.
     pub async fn get(&self, key: &TopologyKey) -> Result<TopologyView, ChangeError> {
-        let _turn = self.0.turns.take(key).await;
-        let intent = self.ledger().intent(key).ok_or_else(|| absent(key))?;
-        let converge = self.prepare(key, Some(intent), None).await?;
-        self.publish(key, &converge.outcome(), "looked at").ok_or_else(|| absent(key))
+        self.look_by(key, Instant::now() + READER).await.ok_or_else(|| absent(key))
     }
 
-    /// All topologies of a namespace or of the node as they are now, by key.
-    ///
-    /// # Errors
-    ///
-    /// The kernel cannot be looked at.
-    pub async fn list(&self, namespace: Option<&Namespace>) -> Result<Vec<TopologyView>, ChangeError> {
+    /// All topologies of a namespace or of the node as `get` shows them, by key.
+    pub async fn list(&self, namespace: Option<&Namespace>) -> Vec<TopologyView> {
         let keys = self.ledger().keys(namespace);
         let mut views = Vec::with_capacity(keys.len());
+        let until = Instant::now() + READER;
         for key in keys {
-            match self.get(&key).await {
-                Ok(view) => views.push(view),
-                // Deleted since the keys were read.
-                Err(ChangeError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            // One that is not there was deleted since the keys were read.
+            views.extend(self.look_by(&key, until).await);
         }
-        Ok(views)
+        views
+    }
+
+    async fn look_by(&self, key: &TopologyKey, until: Instant) -> Option<TopologyView> {
+        let _turn = if let Ok(turn) = timeout_at(until, self.0.turns.take(key)).await {
+            turn
+        } else {
+            let seen = self.ledger().get(key)?.published.clone();
+            if let Some(seen) = seen {
+                return Some(TopologyView::clone(&seen));
+            }
+            self.0.turns.take(key).await
+        };
+        let intent = self.ledger().intent(key)?;
+        match self.prepare(key, Some(intent), None).await {
+            Ok(converge) => self.publish(key, &converge.outcome(), "looked at"),
+            Err(error) => self.ledger().get(key).map(|entry| blind(entry, chain(&error))),
+        }
     }
 
     /// Lets a lease run in full again. Generation 0 is not checked.
     pub fn renew(&self, key: &TopologyKey, generation: Generation) -> Renewal {
-        let mut ledger = self.ledger();
-        let Some(entry) = ledger.get_mut(key).filter(|entry| !entry.ending) else { return Renewal::NotFound };
-        if generation > Generation(0) && generation < entry.intent.generation {
-            return Renewal::Fenced;
+        match self.ledger().renew(key, generation) {
+            Renewal::Renewed(end) => Renewal::Renewed(wall_clock(end)),
+            Renewal::NoLease => Renewal::NoLease,
+            Renewal::NotFound => Renewal::NotFound,
+            Renewal::Fenced => Renewal::Fenced,
         }
-        let Some(lease) = entry.intent.spec.lease else { return Renewal::NoLease };
-        let end = boottime() + lease;
-        entry.lease_ends = Some(end);
-        Renewal::Renewed(wall_clock(end))
     }
 
     /// The events of all topologies.
@@ -194,18 +203,6 @@ impl Engine {
     pub(super) fn netns_dir(&self) -> NetnsDir {
         NetnsDir::new(&self.0.config.netns_dir)
     }
-}
-
-/// An error with all its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 fn absent(key: &TopologyKey) -> ChangeError {

@@ -4,7 +4,7 @@ use crate::{
     domain::{
         assign::AssignError,
         intent::Generation,
-        name::TopologyKey,
+        name::{ElementName, TopologyKey},
         spec::InterfaceId,
         status::State,
         violation::{Violation, list},
@@ -116,6 +116,16 @@ pub enum ChangeError {
         /// A stable word: `UID_MISMATCH`, `HOST_NETWORK`, `NOT_A_NETNS`.
         reason: &'static str,
         /// For a person.
+        message: String,
+    },
+    /// The way of a bridge onto the node's network cannot be made.
+    #[error("uplink of bridge {bridge}: {message}")]
+    Uplink {
+        /// Which bridge.
+        bridge: ElementName,
+        /// A stable word: `PARENT_MTU`, `NOT_A_BRIDGE`.
+        reason: &'static str,
+        /// Why.
         message: String,
     },
     /// Something that is not ours is in the way inside a pod.
@@ -239,6 +249,9 @@ pub enum ChangeError {
     /// The source of pods does not answer.
     #[error("the pods of this node cannot be listed")]
     Pods(#[from] PodsError),
+    /// Something was removed, and there may be more of it in pods that cannot be looked into.
+    #[error("interfaces of topology {0} may be left in pods that are not known yet or cannot be looked into")]
+    PodsUnknown(TopologyKey),
     /// The store of the intents cannot be had.
     #[error("the intents of this node cannot be had")]
     Open(#[from] OpenError),

@@ -157,10 +157,10 @@ impl Events {
     }
 
     pub(super) fn publish(&self, key: TopologyKey, kind: EventKind, cause: &str) {
+        tracing::info!(topology = %key, cause, kind = kind.word(), "event");
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = *self.latest.borrow() + 1;
         let token = ResumeToken { run: self.run, sequence };
-        tracing::info!(topology = %key, cause, kind = kind.word(), "event");
         ring.interfaces += kind.interfaces();
         ring.events.push_back(Event { token, key, kind, cause: cause.to_owned(), time: SystemTime::now() });
         while ring.events.len() > KEPT || (ring.interfaces > KEPT_INTERFACES && ring.events.len() > 1) {

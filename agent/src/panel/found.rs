@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    causes::chain,
     domain::{
         adopt::{Adopted, Fate, Left, adopt},
         device::{Mark, MarkError, panel_key, panel_name},
@@ -15,11 +16,11 @@ use crate::{
         spec::{NetnsRef, PodOwner},
     },
     kernel::{Kernel, KernelError, NetnsDir, SightedKind, Sighting, SiteView, Survey, Surveyed, survey},
-    pods::{Pod, Pods, PodsError, Wanted},
+    pods::{NETNS_DIRS, NamedPods, Pod, Pods, PodsError, Wanted},
     store::Record,
 };
 
-use super::{converge::Converge, engine::chain, error::ChangeError};
+use super::{converge::Converge, error::ChangeError};
 
 /// The node cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,15 @@ pub enum LookError {
     /// The source of pods does not answer.
     #[error(transparent)]
     Pods(#[from] PodsError),
+}
+
+impl LookError {
+    fn about(self, key: &TopologyKey) -> ChangeError {
+        match self {
+            Self::Kernel(source) => ChangeError::Look { key: key.clone(), source: Box::new(source) },
+            Self::Pods(error) => error.into(),
+        }
+    }
 }
 
 /// Everything in the kernel that carries podwire's signs.
@@ -45,6 +55,12 @@ pub struct Found {
     pub namespaces: Vec<PathBuf>,
     /// What cannot be part of any topology, with the reasons.
     pub left: Vec<Left>,
+    /// Pods of which the source tells and that cannot be read: what is in them is not known.
+    pub(super) unread: usize,
+    /// Named network namespaces with podwire's signs in them that are no pod of which the source tells: their devices.
+    strange: BTreeMap<PathBuf, Vec<String>>,
+    /// Why the source may not tell of all pods.
+    untold: Option<String>,
 }
 
 /// A pod, as the topologies of its namespace ask for it.
@@ -75,18 +91,22 @@ impl Found {
             Err(PodsError::Kernel(error)) if error.is_gone() => Vec::new(),
             listed => listed?,
         };
-        let paths: Vec<PathBuf> = listed.iter().map(|pod| pod.netns_path.clone()).collect();
-        let Survey { panels, retired, places, devices } = survey(dir, &paths)?;
-        let mut found = Self { devices, retired, ..Self::default() };
+        let mut paths: Vec<PathBuf> = listed.iter().map(|pod| pod.netns_path.clone()).collect();
+        paths.extend(named_namespaces(dir));
+        let Survey { panels, retired, mut places, devices } = survey(dir, &paths)?;
+        let others = places.split_off(listed.len());
+        let mut found = Self { devices, retired, untold: pods.unknown(), ..Self::default() };
         for panel in panels {
             match panel_key(&panel) {
                 Ok(key) => found.topologies.entry(key).or_default().panel = true,
                 Err(error) => found.leave(format!("namespace {panel}"), format!("it is no panel: {error}")),
             }
         }
+        let mut cookies = BTreeSet::new();
         for (pod, place) in listed.iter().zip(places) {
             match place {
-                Surveyed::Read { signed, sightings } => {
+                Surveyed::Read { cookie, signed, sightings } => {
+                    cookies.insert(cookie);
                     if signed {
                         found.namespaces.push(pod.netns_path.clone());
                     }
@@ -97,12 +117,43 @@ impl Found {
                 }
                 Surveyed::None(_) => {}
                 Surveyed::Unreadable(error) => {
+                    found.unread += 1;
                     found.leave(pod.netns_path.display().to_string(), format!("it cannot be read: {}", chain(&error)));
                 }
             }
         }
+        for (path, place) in paths.into_iter().skip(listed.len()).zip(others) {
+            if let Surveyed::Read { cookie, sightings, .. } = place
+                && !sightings.is_empty()
+                && cookies.insert(cookie)
+            {
+                found.strange.insert(path, sightings.into_iter().map(|sighting| sighting.name).collect());
+            }
+        }
         found.left.sort();
         Ok(found)
+    }
+
+    /// What is in network namespaces of which the source of pods does not tell. `None`: nothing that is known of.
+    pub(super) fn unknown_pods(&self, pods: &dyn Pods) -> Option<Left> {
+        let untold = self.untold.as_deref().filter(|_| !self.topologies.is_empty() || !self.strange.is_empty());
+        if self.strange.is_empty() && untold.is_none() {
+            return None;
+        }
+        let shown = self.strange.iter().map(|(path, devices)| format!("{} ({})", path.display(), devices.join(" ")));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let what = match self.strange.len() {
+            0 => "pods unknown".to_owned(),
+            1 => format!("1 pod unknown: {shown}"),
+            count => format!("{count} pods unknown: {shown}"),
+        };
+        let why = untold.map_or_else(|| "the source of pods does not tell of them".to_owned(), ToOwned::to_owned);
+        let reason = format!(
+            "with `--pods {}`: {why}; what has a port in a panel goes with it, DIRECT and macvlan interfaces stay until \
+             those pods end: delete the pods, or look with a source that knows them, such as `--pods cri`",
+            pods.kind()
+        );
+        Some(Left { what, reason, fate: Fate::Stays })
     }
 
     fn leave(&mut self, what: String, reason: String) {
@@ -154,22 +205,24 @@ impl Found {
         self.topologies.get(key).is_some_and(|signs| signs.panel)
     }
 
-    /// Whether there is any panel: a store that is new knows nothing of it.
-    pub fn has_panels(&self) -> bool {
-        self.topologies.values().any(|signs| signs.panel)
-    }
-
-    /// The topologies that are in the kernel and not among these.
-    pub fn unknown(&self, known: &BTreeSet<TopologyKey>) -> Vec<TopologyKey> {
-        self.topologies.keys().filter(|key| !known.contains(key)).cloned().collect()
-    }
-
     /// Makes an intent of a topology as it is now.
     ///
     /// # Errors
     ///
     /// The node cannot be looked at.
     pub fn adopt(&self, key: &TopologyKey, kernel: &dyn Kernel, pods: &dyn Pods) -> Result<Adopted, LookError> {
+        self.adopt_seen(key, kernel, pods).map(|(adopted, _)| adopted)
+    }
+
+    /// The same, and whether all pods that have something of it could be looked into.
+    fn adopt_seen(
+        &self,
+        key: &TopologyKey,
+        kernel: &dyn Kernel,
+        pods: &dyn Pods,
+    ) -> Result<(Adopted, bool), LookError> {
+        // Before the pods are looked for, as in a converge.
+        let pods_known = pods.unknown().is_none();
         let none = Signs::default();
         let signs = self.topologies.get(key).unwrap_or(&none);
         let mut owners: BTreeMap<PodKey, PodOwner> = BTreeMap::new();
@@ -202,7 +255,8 @@ impl Found {
         let view =
             SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, routes_of, direct, checksums: true, devices };
         let observed = kernel.open(view)?.observe()?;
-        Ok(adopt(key, &observed, &owners))
+        let all_seen = observed.pods.values().all(|pod| !pod.may_hide(pods_known));
+        Ok((adopt(key, &observed, &owners), all_seen))
     }
 
     /// Where the other end of a pair may be: its index and its peer's are the two, crossed.
@@ -231,7 +285,7 @@ impl Found {
         known: &BTreeSet<NicKey>,
         kernel: &dyn Kernel,
         pods: &dyn Pods,
-    ) -> Result<Option<Intent>, LookError> {
+    ) -> Result<Option<Intent>, ChangeError> {
         let Some(signs) = self.topologies.get(key) else { return Ok(None) };
         let nic = |home: &Home, sighting: &Sighting| {
             Some(NicKey { pod: pods.key(&key.namespace, &home.owner), name: sighting.name.parse().ok()? })
@@ -239,7 +293,11 @@ impl Found {
         if signs.marked.iter().filter_map(|(home, sighting)| nic(home, sighting)).all(|nic| known.contains(&nic)) {
             return Ok(None);
         }
-        let mut former = self.adopt(key, kernel, pods)?.former;
+        let (Adopted { mut former, .. }, all_seen) =
+            self.adopt_seen(key, kernel, pods).map_err(|error| error.about(key))?;
+        if !all_seen {
+            return Err(ChangeError::PodsUnknown(key.clone()));
+        }
         // What is known has its own intent, and a pod may have added to it what is not to go.
         former.retain(|nic| !known.contains(nic));
         Ok((former.spec.elements() > 0).then_some(former))
@@ -265,11 +323,11 @@ impl Found {
     ///
     /// The node cannot be looked at, or a step fails.
     pub fn remove(&self, key: &TopologyKey, kernel: &dyn Kernel, pods: &dyn Pods) -> Result<Vec<Left>, ChangeError> {
-        let adopted = self.adopt(key, kernel, pods).map_err(|error| match error {
-            LookError::Kernel(source) => ChangeError::Look { key: key.clone(), source: Box::new(source) },
-            LookError::Pods(error) => error.into(),
-        })?;
-        Converge::prepare(key, None, Some(&adopted.former), kernel, pods)?.carry_out_what_can_be()?;
+        let (adopted, all_seen) = self.adopt_seen(key, kernel, pods).map_err(|error| error.about(key))?;
+        let removed = Converge::prepare(key, None, Some(&adopted.former), kernel, pods)?.carry_out_what_can_be()?;
+        if !all_seen || !removed.former_is_gone {
+            return Err(ChangeError::PodsUnknown(key.clone()));
+        }
         Ok(adopted.left.into_iter().filter(|left| left.fate == Fate::Stays).collect())
     }
 }
@@ -283,6 +341,19 @@ pub(super) fn record(adopted: Adopted) -> Option<(TopologyKey, Record)> {
     }
     let former = (former != intent).then(|| Arc::new(former));
     Some((intent.key().clone(), Record::Live { intent: Arc::new(intent), former }))
+}
+
+/// The named network namespaces of the node that are no panels, whosever they are.
+fn named_namespaces(dir: &NetnsDir) -> Vec<PathBuf> {
+    let dirs = [dir.clone()].into_iter().chain(NETNS_DIRS.map(NetnsDir::new));
+    // `/var/run` is a link to `/run` on most nodes. A directory that is not there has none.
+    let dirs: BTreeSet<PathBuf> = dirs.filter_map(|dir| dir.dir().canonicalize().ok()).collect();
+    let named = |dir: PathBuf| {
+        let dir = NetnsDir::new(dir);
+        let names = dir.names().unwrap_or_default().into_iter().filter(|name| NamedPods::may_be_pod(name));
+        names.map(|name| dir.path(&name)).collect::<Vec<_>>()
+    };
+    dirs.into_iter().flat_map(named).collect()
 }
 
 impl Home {

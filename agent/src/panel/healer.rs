@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -14,14 +15,12 @@ use tokio::{
 };
 
 use crate::{
+    causes::chain,
     domain::{device::panel_key, intent::PodKey, name::TopologyKey},
     kernel::{Ear, Heard, KernelError, Moment, News, Place, boottime},
 };
 
-use super::{
-    engine::{Engine, chain},
-    error::ChangeError,
-};
+use super::{engine::Engine, error::ChangeError};
 
 /// How long the ear waits after the first notification of a burst: a link makes about seven.
 const BURST: Duration = Duration::from_millis(1);
@@ -184,14 +183,18 @@ impl Engine {
             let keys = match &place {
                 Place::Panel(panel) => panel_key(panel).ok().into_iter().collect(),
                 Place::Pod(pod) => self.ledger().of_pod(pod),
-                Place::Node => self.ledger().on_devices(),
+                Place::Device { index, name } => self.ledger().on_device(*index, name),
+                // Its devices are places of their own.
+                Place::Node => Vec::new(),
             };
             // What was seen since then needs no second look: most of what is heard is the agent's own work.
             let unseen = |key: &TopologyKey| self.ledger().get(key).is_some_and(|entry| entry.looked_at <= moment);
             let keys = keys.into_iter().filter(unseen).collect();
             match place {
                 Place::Pod(pod) if gone => self.heal_soon(keys, &Cause::Gone(pod)),
-                Place::Pod(_) | Place::Panel(_) | Place::Node => self.heal_soon(keys, &Cause::Heard(moment)),
+                Place::Pod(_) | Place::Panel(_) | Place::Device { .. } | Place::Node => {
+                    self.heal_soon(keys, &Cause::Heard(moment));
+                }
             }
         }
     }
@@ -203,14 +206,7 @@ pub(super) fn listen(engine: &Engine) -> Result<(), ChangeError> {
     let (sender, mut heard) = mpsc::unbounded_channel();
     let open = Open(Arc::clone(&ear));
     let thread = thread::Builder::new().name("podwire-ear".to_owned()).spawn(move || {
-        while let Err(error) = hear(&ear, &sender) {
-            tracing::error!(error = %chain(&error), retry = ?DEAF, "changes by others cannot be heard");
-            thread::sleep(DEAF);
-            // Anything may have happened.
-            if sender.send(Heard::TooMuch(Moment::LAST)).is_err() {
-                break;
-            }
-        }
+        keep_hearing(&sender, DEAF, || hear(&ear, &sender));
     });
     thread.map_err(|source| ChangeError::Listen { source })?;
     let engine = engine.clone();
@@ -232,6 +228,31 @@ impl Drop for Open {
     }
 }
 
+/// Hears until nobody asks for news any more, whatever goes wrong: an agent that is deaf heals nothing.
+fn keep_hearing(
+    sender: &mpsc::UnboundedSender<Heard>,
+    pause: Duration,
+    mut hear: impl FnMut() -> Result<(), KernelError>,
+) {
+    loop {
+        match panic::catch_unwind(AssertUnwindSafe(&mut hear)) {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => {
+                tracing::error!(error = %chain(&error), retry = ?pause, "changes by others cannot be heard");
+            }
+            // The panic itself is in the log already.
+            Err(_) => {
+                tracing::error!(retry = ?pause, "what hears changes by others died: this is a bug, please report it with the log");
+            }
+        }
+        thread::sleep(pause);
+        // Anything may have happened.
+        if sender.send(Heard::TooMuch(Moment::LAST)).is_err() {
+            break;
+        }
+    }
+}
+
 fn hear(ear: &Ear, sender: &mpsc::UnboundedSender<Heard>) -> Result<(), KernelError> {
     while ear.wait()? {
         thread::sleep(BURST);
@@ -241,4 +262,31 @@ fn hear(ear: &Ear, sender: &mpsc::UnboundedSender<Heard>) -> Result<(), KernelEr
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_happens_to_the_ear_it_hears_again_and_everything_is_looked_at() {
+        let (sender, mut heard) = mpsc::unbounded_channel();
+        let mut fates = vec![Fate::Ends, Fate::Fails, Fate::Dies];
+        keep_hearing(&sender, Duration::ZERO, || match fates.pop() {
+            Some(Fate::Dies) => panic!("of the test"),
+            Some(Fate::Fails) => Err(KernelError::Panicked("the ear".to_owned())),
+            Some(Fate::Ends) | None => Ok(()),
+        });
+        assert!(fates.is_empty());
+        for _ in 0..2 {
+            assert!(matches!(heard.try_recv(), Ok(Heard::TooMuch(_))));
+        }
+        assert!(heard.try_recv().is_err());
+    }
+
+    enum Fate {
+        Ends,
+        Fails,
+        Dies,
+    }
 }

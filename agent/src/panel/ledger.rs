@@ -1,24 +1,23 @@
 //! All intents of the node, and what they claim from each other.
 
+mod claims;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use crate::{
     domain::{
-        assign::Claims,
-        if_name::IfName,
         intent::{Generation, Intent, NicKey, PodKey},
         name::{Namespace, TopologyKey},
         observed::SandboxId,
-        spec::{InterfaceId, PodOwner},
+        spec::InterfaceId,
         status::State,
+        uplink,
     },
     kernel::{Moment, boottime},
-    pods::Pods,
     store::Record,
 };
 
@@ -26,9 +25,12 @@ use super::{
     converge::Outcome,
     error::ChangeError,
     fight::{Fights, Vain},
-    request::Fence,
+    request::{Fence, Renewal},
     view::TopologyView,
 };
+
+use claims::Index;
+pub(super) use claims::Others;
 
 /// How long a deleted topology's generation fences.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,8 +57,12 @@ pub(super) struct Entry {
     pub intent: Arc<Intent>,
     /// What it was, while a change is under way: it keeps its claims until the change is certain.
     pub former: Option<Arc<Intent>>,
+    /// A change is under way: `intent` is what was asked and is not certain yet.
+    under_way: bool,
     /// When the lease ends, on the clock of `boottime`.
     pub lease_ends: Option<Duration>,
+    /// Why the last heal failed as a whole, and what that makes of it. `None`: it did not.
+    pub trouble: Option<(State, String)>,
     /// Interfaces that the kernel refused, with its words.
     pub failures: BTreeMap<InterfaceId, String>,
     /// State of each interface and since when.
@@ -81,6 +87,8 @@ pub(super) struct Entry {
     pub ups: BTreeMap<NicKey, bool>,
     /// The sandbox of each pod that was there when it was last seen.
     pub sandboxes: BTreeMap<PodKey, SandboxId>,
+    /// Indexes of the devices of the node that it used when it was last seen.
+    pub parents: BTreeSet<u32>,
 }
 
 impl Entry {
@@ -89,7 +97,9 @@ impl Entry {
         Self {
             intent,
             former: None,
+            under_way: false,
             lease_ends: None,
+            trouble: None,
             failures: BTreeMap::new(),
             states: BTreeMap::new(),
             state: (State::Pending, SystemTime::now()),
@@ -102,12 +112,19 @@ impl Entry {
             failed: Duration::ZERO,
             ups: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
+            parents: BTreeSet::new(),
         }
     }
 
     /// Whether a pod of it came, went or has another sandbox since the last look: what its end took along is no damage.
     pub(super) fn restarted(&self, outcome: &Outcome) -> bool {
         self.sandboxes != outcome.sandboxes()
+    }
+
+    /// Whether there may still be something of what it was: at an interface that failed.
+    pub(super) fn keeps_former(&self, outcome: &Outcome) -> bool {
+        let mut failed = outcome.failures.iter().flatten().map(|(id, _)| id);
+        self.former.as_ref().is_some_and(|former| failed.any(|id| former.assigned.contains_key(id)))
     }
 
     /// The NICs that it has or had.
@@ -135,17 +152,7 @@ impl Entry {
 pub(super) struct Ledger {
     entries: BTreeMap<TopologyKey, Entry>,
     deleted: BTreeMap<TopologyKey, (Generation, SystemTime)>,
-    nics: BTreeMap<NicKey, TopologyKey>,
-    addresses: BTreeMap<(IfName, IpAddr), TopologyKey>,
-    /// What each topology has in the two: a change of one must not look through those of all.
-    claims: BTreeMap<TopologyKey, Claim>,
-}
-
-/// What a topology has in the index.
-#[derive(Debug, Default)]
-struct Claim {
-    nics: Vec<NicKey>,
-    addresses: Vec<(IfName, IpAddr)>,
+    claims: Index,
 }
 
 impl Ledger {
@@ -173,22 +180,25 @@ impl Ledger {
 
     /// Topologies that have an interface in a pod.
     pub(super) fn of_pod(&self, pod: &PodKey) -> Vec<TopologyKey> {
-        let mut keys: Vec<TopologyKey> =
-            self.nics.iter().filter(|(nic, _)| nic.pod == *pod).map(|(_, key)| key.clone()).collect();
-        keys.sort();
-        keys.dedup();
-        keys
+        self.claims.of_pod(pod)
     }
 
-    /// Topologies that have an interface on a device of the node.
-    pub(super) fn on_devices(&self) -> Vec<TopologyKey> {
-        let on_device = |entry: &Entry| entry.intent.spec.uses_devices();
-        self.entries.iter().filter(|(_, entry)| on_device(entry)).map(|(key, _)| key.clone()).collect()
+    /// Topologies that have an interface on a device of the node: on one of this name, or on what had this index when they
+    /// were last looked at.
+    pub(super) fn on_device(&self, index: u32, name: &str) -> Vec<TopologyKey> {
+        let on_device = |key: &TopologyKey, entry: &Entry| {
+            let spec = &entry.intent.spec;
+            entry.parents.contains(&index)
+                || spec.devices().any(|own| own.as_str() == name)
+                || uplink::ports(key, spec).any(|own| own == name)
+        };
+        self.entries.iter().filter(|(key, entry)| on_device(key, entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Topologies whose interfaces are not all READY.
+    /// Topologies whose interfaces are not all READY, or of whose past something may be left.
     pub(super) fn unfinished(&self) -> Vec<TopologyKey> {
-        let unfinished = self.entries.iter().filter(|(_, entry)| entry.state.0 != State::Ready);
+        let is_finished = |entry: &Entry| entry.state.0 == State::Ready && entry.former.is_none();
+        let unfinished = self.entries.iter().filter(|(_, entry)| !is_finished(entry));
         unfinished.map(|(key, _)| key.clone()).collect()
     }
 
@@ -214,16 +224,29 @@ impl Ledger {
         is_fresh(*at).then_some(*generation)
     }
 
-    /// Puts a new intent in the place of the one before, which keeps its claims until `settle`.
-    pub(super) fn begin(&mut self, intent: Arc<Intent>) {
+    /// Puts a new intent in the place of the one before, which keeps its claims until `settle`. What was before that is
+    /// forgotten: whether something of it may be left.
+    pub(super) fn begin(&mut self, intent: Arc<Intent>) -> bool {
         let key = intent.key().clone();
-        match self.entries.get_mut(&key) {
-            Some(entry) => entry.former = Some(std::mem::replace(&mut entry.intent, intent)),
-            None => {
-                self.entries.insert(key.clone(), Entry::new(intent));
-            }
-        }
+        let before = if let Some(entry) = self.entries.get_mut(&key) {
+            entry.under_way = true;
+            let before = std::mem::replace(&mut entry.intent, intent);
+            entry.former.replace(before)
+        } else {
+            self.entries.insert(key.clone(), Entry { under_way: true, ..Entry::new(intent) });
+            None
+        };
         self.index(&key);
+        before.is_some()
+    }
+
+    /// Something may be left of what a topology was, or was to be: it keeps its claims until it is gone. False: there is no
+    /// such topology, or it has a past already.
+    pub(super) fn remember_former(&mut self, key: &TopologyKey, former: Arc<Intent>) -> bool {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.former.is_none()) else { return false };
+        entry.former = Some(former);
+        self.index(key);
+        true
     }
 
     /// What it was left nothing behind. Whether it was anything.
@@ -238,7 +261,7 @@ impl Ledger {
     /// The change is certain: what it was is forgotten.
     pub(super) fn settle(&mut self, key: &TopologyKey, lease: Lease) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.former = None;
+            (entry.former, entry.under_way) = (None, false);
             if lease == Lease::Renewed {
                 entry.lease_ends = entry.intent.spec.lease.map(|lease| boottime() + lease);
             }
@@ -251,6 +274,7 @@ impl Ledger {
     /// The change failed: what it was is again what it shall be.
     pub(super) fn abort(&mut self, key: &TopologyKey) {
         if let Some(entry) = self.entries.get_mut(key) {
+            entry.under_way = false;
             match entry.former.take() {
                 Some(former) => entry.intent = former,
                 None => {
@@ -278,10 +302,7 @@ impl Ledger {
         }
         // After all that is: what was claims only what nobody has by now.
         for (key, former) in formers {
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.former = Some(former);
-            }
-            self.index(&key);
+            self.remember_former(&key, former);
         }
     }
 
@@ -310,6 +331,21 @@ impl Ledger {
         }
     }
 
+    /// Lets a lease run in full again, as it was acknowledged: a change that is under way may be refused yet. Its end on the
+    /// clock of `boottime`.
+    pub(super) fn renew(&mut self, key: &TopologyKey, generation: Generation) -> Renewal<Duration> {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| !entry.ending) else { return Renewal::NotFound };
+        let acknowledged = if entry.under_way { entry.former.as_ref() } else { Some(&entry.intent) };
+        let Some(intent) = acknowledged else { return Renewal::NotFound };
+        if generation > Generation(0) && generation < intent.generation {
+            return Renewal::Fenced;
+        }
+        let Some(lease) = intent.spec.lease else { return Renewal::NoLease };
+        let end = boottime() + lease;
+        entry.lease_ends = Some(end);
+        Renewal::Renewed(end)
+    }
+
     /// The earliest end of a lease, and the topologies whose lease has ended.
     pub(super) fn leases(&self) -> (Option<Duration>, Vec<TopologyKey>) {
         let now = boottime();
@@ -321,70 +357,13 @@ impl Ledger {
 
     /// Writes anew what a topology claims.
     fn index(&mut self, key: &TopologyKey) {
-        let before = self.claims.remove(key).unwrap_or_default();
-        remove_own(&mut self.nics, &before.nics, key);
-        remove_own(&mut self.addresses, &before.addresses, key);
-        let Some(entry) = self.entries.get(key) else { return };
-        let mut claim = Claim::default();
-        for nic in entry.intent.nics() {
-            self.nics.insert(nic.clone(), key.clone());
-            claim.nics.push(nic.clone());
-        }
-        for (parent, address) in entry.intent.device_addresses() {
-            self.addresses.insert((parent.clone(), address), key.clone());
-            claim.addresses.push((parent.clone(), address));
-        }
-        // What it was claims only what nobody has.
-        for nic in entry.former.iter().flat_map(|former| former.nics()) {
-            if !self.nics.contains_key(nic) {
-                self.nics.insert(nic.clone(), key.clone());
-                claim.nics.push(nic.clone());
-            }
-        }
-        for (parent, address) in entry.former.iter().flat_map(|former| former.device_addresses()) {
-            let address = (parent.clone(), address);
-            if !self.addresses.contains_key(&address) {
-                self.addresses.insert(address.clone(), key.clone());
-                claim.addresses.push(address);
-            }
-        }
-        self.claims.insert(key.clone(), claim);
-    }
-}
-
-/// Removes what a topology had, unless another one has it by now.
-fn remove_own<K: Ord>(index: &mut BTreeMap<K, TopologyKey>, had: &[K], key: &TopologyKey) {
-    for each in had {
-        if index.get(each) == Some(key) {
-            index.remove(each);
-        }
+        self.claims.write(key, self.entries.get(key));
     }
 }
 
 /// Whether a deletion is less than a day ago. A clock that was set back makes it younger, not forgotten.
 fn is_fresh(at: SystemTime) -> bool {
     at.elapsed().ok().is_none_or(|age| age < TOMBSTONE)
-}
-
-/// What others than one topology claim.
-pub(super) struct Others<'a> {
-    pub ledger: &'a Ledger,
-    pub key: &'a TopologyKey,
-    pub pods: &'a dyn Pods,
-}
-
-impl Claims for Others<'_> {
-    fn nic_owner(&self, nic: &NicKey) -> Option<TopologyKey> {
-        self.ledger.nics.get(nic).filter(|owner| *owner != self.key).cloned()
-    }
-
-    fn address_owner(&self, parent: &IfName, address: IpAddr) -> Option<TopologyKey> {
-        self.ledger.addresses.get(&(parent.clone(), address)).filter(|owner| *owner != self.key).cloned()
-    }
-
-    fn pod_key(&self, namespace: &Namespace, owner: &PodOwner) -> PodKey {
-        self.pods.key(namespace, owner)
-    }
 }
 
 #[cfg(test)]

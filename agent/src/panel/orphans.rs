@@ -5,14 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::spawn_blocking, time::sleep};
 
-use crate::domain::{intent::Intent, name::TopologyKey};
-
-use super::{
-    engine::{Engine, chain},
-    found::Found,
-    healer::Cause,
-    ledger::Entry,
+use crate::{
+    causes::chain,
+    domain::{intent::Intent, name::TopologyKey},
 };
+
+use super::{engine::Engine, found::Found, healer::Cause, ledger::Entry};
 
 /// How long to wait where the node cannot be looked at: the runtime is not up yet, say.
 const WAIT: Duration = Duration::from_secs(1);
@@ -35,6 +33,8 @@ async fn remove(engine: &Engine) {
         let mut failed = false;
         match engine.look_for_orphans().await {
             Ok(found) => {
+                // What is in a pod that cannot be read nobody knows.
+                failed |= found.unread > 0;
                 for key in found.keys() {
                     failed |= !engine.remove_orphan(&found, key.clone()).await;
                 }
@@ -74,14 +74,11 @@ impl Engine {
         let (found, of) = (Arc::clone(found), key.clone());
         let known = self.ledger().get(&key).map(Entry::known_nics);
         if let Some(known) = known {
-            let strays = spawn_blocking(move || found.strays(&of, &known, &*kernel, &*pods)).await;
-            return match strays.map_err(|error| error.to_string()).and_then(|s| s.map_err(|error| chain(&error))) {
-                Ok(strays) => {
-                    self.remove_strays(&key, strays);
-                    true
-                }
+            let strays = self.work(&key, move || found.strays(&of, &known, &*kernel, &*pods)).await;
+            return match strays {
+                Ok(strays) => strays.is_none_or(|strays| self.remove_strays(&key, strays)),
                 Err(error) => {
-                    tracing::warn!(topology = %key, error, "what is left of it cannot be looked for");
+                    tracing::warn!(topology = %key, error = %chain(&error), "what is left of it cannot be looked for");
                     false
                 }
             };
@@ -100,13 +97,11 @@ impl Engine {
         removed.is_ok()
     }
 
-    /// Heals a topology from strays: they are what it was.
-    fn remove_strays(&self, key: &TopologyKey, strays: Option<Intent>) {
-        let Some(strays) = strays else { return };
+    /// Heals a topology from strays: they are what it was. False: it has a past already, which has to go first.
+    fn remove_strays(&self, key: &TopologyKey, strays: Intent) -> bool {
         tracing::info!(topology = %key, "its pods have interfaces that are marked as its own and that it does not know");
-        if let Some(entry) = self.ledger().get_mut(key) {
-            entry.former.get_or_insert_with(|| Arc::new(strays));
-        }
+        let remembered = self.ledger().remember_former(key, Arc::new(strays));
         self.heal_soon(vec![key.clone()], &Cause::Started);
+        remembered
     }
 }

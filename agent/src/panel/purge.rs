@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use crate::{
+    causes::chain,
     domain::{
         adopt::{Fate, Left},
         device::panel_name,
@@ -16,7 +17,6 @@ use crate::{
 
 use super::{
     converge::Converge,
-    engine::chain,
     found::{Found, LookError},
     recover::intents,
 };
@@ -87,6 +87,7 @@ impl<'a> Purge<'a> {
             left.extend(adopted.left.into_iter().filter(|left| left.fate == Fate::Stays));
             topologies.push((key, nics.into_iter().collect()));
         }
+        left.extend(found.unknown_pods(self.pods));
         Ok(Preview { topologies, retired: found.retired, left, namespaces: found.namespaces })
     }
 
@@ -130,6 +131,7 @@ impl<'a> Purge<'a> {
         }
         let after = Found::look(&self.dir, self.pods)?;
         left.extend(after.left.iter().cloned());
+        left.extend(after.unknown_pods(self.pods));
         for key in after.keys() {
             if after.has_panel(key) {
                 let what = format!("panel {}", panel_name(key));

@@ -8,13 +8,14 @@ use std::{
 
 use crate::{
     domain::{
-        desired::Nic,
+        desired::{Desired, Nic, desired},
         device::{panel_name, port_device_name},
         intent::{NicKey, PodKey},
         observed::{Observed, PodLink, PodView, SandboxId},
         plan::{Plan, Trouble},
         spec::InterfaceId,
         status::{InterfaceStatus, PortStatus, State},
+        uplink::Uplink,
     },
     kernel::boottime,
 };
@@ -25,6 +26,7 @@ use super::{converge::Outcome, ledger::Entry, view::TopologyView};
 pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     if let Some(failures) = &outcome.failures {
         entry.failures.clone_from(failures);
+        (entry.trouble, entry.failed) = (None, Duration::ZERO);
     }
     // A look that found work and left it undone explains nothing of what was heard before it, and the heal that comes has
     // to see what has changed.
@@ -32,22 +34,72 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
         entry.looked_at = outcome.looked_at;
         entry.ups = outcome.ups();
         entry.sandboxes = outcome.sandboxes();
+        entry.parents = outcome.observed.devices.values().map(|(index, _)| *index).collect();
     }
-    let interfaces = interfaces(entry, outcome);
-    entry.states = interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
-    let worst = interfaces.values().map(|status| status.state).max().unwrap_or(State::Ready);
-    if entry.state.0 != worst || entry.published.is_none() {
-        entry.state = (worst, SystemTime::now());
+    let trouble = entry.trouble.clone();
+    let view = view(entry, Arc::clone(&outcome.desired), interfaces(entry, outcome), ports(outcome), trouble);
+    note(entry, &view);
+    view
+}
+
+/// Writes down that a heal failed as a whole.
+pub(super) fn record_trouble(entry: &mut Entry, error: String) -> TopologyView {
+    let view = blind(entry, error);
+    entry.trouble.clone_from(&view.trouble);
+    note(entry, &view);
+    view
+}
+
+fn note(entry: &mut Entry, view: &TopologyView) {
+    entry.states = view.interfaces.iter().map(|(id, status)| (id.clone(), (status.state, status.since))).collect();
+    entry.state = (view.state(), view.since);
+}
+
+/// A topology that cannot be looked at or healed as a whole: what was seen of it before, with the error as the reason.
+pub(super) fn blind(entry: &Entry, error: String) -> TopologyView {
+    let known = entry.published.as_ref().filter(|before| before.intent == entry.intent);
+    let desired = known.map_or_else(|| Arc::new(desired(&entry.intent)), |before| Arc::clone(&before.desired));
+    let seen = |nic: &Nic| {
+        let before = entry.published.as_ref().and_then(|before| before.interfaces.get(&nic.id));
+        let state = doubted(before.map(|before| before.state));
+        let before = before.cloned().unwrap_or_else(InterfaceStatus::unseen);
+        let since = if before.state == state { before.since } else { SystemTime::now() };
+        (nic.id.clone(), InterfaceStatus { state, reason: error.clone(), since, ..before })
+    };
+    let interfaces = desired.nics.iter().map(seen).collect();
+    let whole = doubted(entry.published.as_ref().map(|_| entry.state.0));
+    view(entry, desired, interfaces, BTreeMap::new(), Some((whole, error)))
+}
+
+/// What is left of a state once nobody knows whether it still holds: what worked may work yet.
+fn doubted(before: Option<State>) -> State {
+    match before {
+        Some(State::Ready | State::Degraded) => State::Degraded,
+        Some(State::Pending | State::Failed) | None => State::Failed,
     }
-    TopologyView {
+}
+
+fn view(
+    entry: &Entry,
+    desired: Arc<Desired>,
+    interfaces: BTreeMap<InterfaceId, InterfaceStatus>,
+    ports: BTreeMap<InterfaceId, PortStatus>,
+    trouble: Option<(State, String)>,
+) -> TopologyView {
+    let mut view = TopologyView {
         intent: Arc::clone(&entry.intent),
-        desired: Arc::clone(&outcome.desired),
+        desired,
         interfaces,
-        ports: ports(outcome),
+        ports,
         since: entry.state.1,
         lease_expires: entry.lease_ends.map(wall_clock),
         panel: panel_name(entry.intent.key()),
+        trouble,
+    };
+    if entry.state.0 != view.state() || entry.published.is_none() {
+        view.since = SystemTime::now();
     }
+    view
 }
 
 /// The time of day at which the boot-time clock shows `end`.
@@ -88,7 +140,41 @@ fn interfaces(entry: &Entry, outcome: &Outcome) -> BTreeMap<InterfaceId, Interfa
         };
         (nic.id.clone(), status)
     };
-    desired.nics.iter().map(status).collect()
+    let uplink = |uplink: &Uplink| {
+        let (state, reason) = judge_uplink(uplink, plan, entry);
+        let since = match entry.states.get(&uplink.id) {
+            Some((before, since)) if *before == state => *since,
+            _ => now,
+        };
+        let there = observed.panel.as_ref().and_then(|panel| panel.uplinks.get(&uplink.device));
+        let status = InterfaceStatus {
+            state,
+            reason,
+            since,
+            index: None,
+            mtu: there.map(|there| there.mtu),
+            carrier: there.is_some_and(|there| there.carrier),
+            skipped_routes: Vec::new(),
+            sandbox: None,
+        };
+        (uplink.id.clone(), status)
+    };
+    // Those of interfaces are told with the interfaces.
+    let of_bridges = desired.uplinks.iter().filter(|uplink| uplink.nic().is_none());
+    desired.nics.iter().map(status).chain(of_bridges.map(uplink)).collect()
+}
+
+fn judge_uplink(uplink: &Uplink, plan: &Plan, entry: &Entry) -> (State, String) {
+    if let Some(trouble) = plan.trouble.get(&uplink.id) {
+        return (state_of(trouble), trouble.message());
+    }
+    if let Some(words) = entry.failures.get(&uplink.id) {
+        return (State::Failed, words.clone());
+    }
+    match plan.steps.iter().find(|step| step.uplink() == Some(&uplink.id)) {
+        None => (State::Ready, String::new()),
+        Some(step) => (State::Degraded, format!("it differs from the intent: to do: {step}")),
+    }
 }
 
 impl Outcome {

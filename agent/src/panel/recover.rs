@@ -56,7 +56,9 @@ impl Recovery {
             let verdict = if adopted.intent.spec.elements() == 0 { Verdict::Empty } else { Verdict::Adopt };
             topologies.insert(key.clone(), (adopted, verdict));
         }
-        Ok(Self { topologies, left: found.left })
+        let mut left = found.left.clone();
+        left.extend(found.unknown_pods(pods));
+        Ok(Self { topologies, left })
     }
 
     /// Whether there is nothing of podwire's in the kernel.

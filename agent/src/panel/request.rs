@@ -44,9 +44,9 @@ pub struct Change {
 
 /// What became of a renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewal {
+pub enum Renewal<T = SystemTime> {
     /// The lease runs in full again, until then.
-    Renewed(SystemTime),
+    Renewed(T),
     /// There is no lease.
     NoLease,
     /// There is no such topology.

@@ -27,6 +27,9 @@ pub struct TopologyView {
     pub lease_expires: Option<SystemTime>,
     /// File name of its panel in the netns directory.
     pub panel: String,
+    /// Why it could not be looked at or healed as a whole, and what that makes of it; its interfaces are then as they were
+    /// seen last. `None`: that it could.
+    pub trouble: Option<(State, String)>,
 }
 
 impl TopologyView {
@@ -35,19 +38,23 @@ impl TopologyView {
         self.intent.key()
     }
 
-    /// The worst state of its interfaces; READY where it has none.
+    /// The worst state of its interfaces, or of the whole where that is in trouble; READY where it has none.
     pub fn state(&self) -> State {
-        self.interfaces.values().map(|s| s.state).max().unwrap_or(State::Ready)
+        let whole = self.trouble.as_ref().map(|(state, _)| *state);
+        self.interfaces.values().map(|seen| seen.state).chain(whole).max().unwrap_or(State::Ready)
     }
 
-    /// Why it is not READY, each interface once.
+    /// Why it is not READY: why the whole is not, or each interface once.
     pub fn reasons(&self) -> String {
+        if let Some((_, trouble)) = &self.trouble {
+            return trouble.clone();
+        }
         let waiting = self.interfaces.iter().filter(|(_, s)| s.state != State::Ready);
         waiting.map(|(id, s)| format!("{id}: {}", s.reason)).collect::<Vec<_>>().join("; ")
     }
 
     /// Whether two views say the same; that a lease runs is no news.
     pub(super) fn shows_the_same(&self, other: &Self) -> bool {
-        self.intent == other.intent && self.interfaces == other.interfaces
+        self.intent == other.intent && self.interfaces == other.interfaces && self.trouble == other.trouble
     }
 }

@@ -2,18 +2,27 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures_util::{StreamExt, stream};
 
 use crate::{
-    domain::{intent::PodKey, name::Namespace, observed::SandboxId, spec::PodOwner},
+    domain::{
+        announcement::{AnnouncedSandbox, Announcement},
+        intent::PodKey,
+        name::Namespace,
+        observed::SandboxId,
+        spec::PodOwner,
+    },
     kernel::PodDoor,
 };
 
 use super::{
-    AnnounceError, AnnouncedSandbox, Pod, PodChanges, Pods, PodsError, Wanted,
+    AnnounceError, Pod, PodChanges, Pods, PodsError, Wanted,
     announcements::{Announcements, check},
     door, pod_key,
 };
@@ -21,11 +30,15 @@ use super::{
 /// Pods whose sandboxes were announced: for runtimes that cannot be asked. Of two sandboxes of a pod the one that was
 /// announced last is the current one.
 #[derive(Debug, Default)]
-pub struct AnnouncedPods(Mutex<Announcements>);
+pub struct AnnouncedPods {
+    announcements: Mutex<Announcements>,
+    /// What earlier runs of the agent were told is known.
+    recalled: AtomicBool,
+}
 
 impl AnnouncedPods {
     fn all(&self) -> MutexGuard<'_, Announcements> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.announcements.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those that are still there: nobody tells of the end of one whose CNI DEL never came.
@@ -100,10 +113,26 @@ impl Pods for AnnouncedPods {
         Ok(stream::pending().boxed())
     }
 
-    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<(), AnnounceError> {
-        check(sandbox)?;
-        self.all().announce(sandbox.clone());
-        Ok(())
+    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<Announcement, AnnounceError> {
+        let announcement = check(sandbox)?;
+        self.all().announce(&announcement);
+        Ok(announcement)
+    }
+
+    fn recall(&self, announcements: Vec<Announcement>) -> Vec<SandboxId> {
+        let gone = self.all().recall(announcements);
+        self.recalled.store(true, Ordering::Release);
+        gone
+    }
+
+    fn unknown(&self) -> Option<String> {
+        let recalled = self.recalled.load(Ordering::Acquire);
+        (!recalled)
+            .then(|| "what was announced is in the agent's state, and that is not there or cannot be read".to_owned())
+    }
+
+    fn only_announced(&self) -> bool {
+        true
     }
 
     fn withdraw(&self, sandbox: &SandboxId) -> Option<PodKey> {

@@ -7,13 +7,14 @@ use std::{
 
 use crate::{
     domain::{
+        announcement::{AnnouncedSandbox, Announcement},
         name::{Namespace, PodName},
         observed::{Refusal, SandboxId},
     },
-    kernel::PodDoor,
+    kernel::{Netns, NetnsError, PodDoor, boot_id},
 };
 
-use super::{AnnounceError, AnnouncedSandbox, door};
+use super::{AnnounceError, door};
 
 /// Announcements that are kept at most; the oldest goes first. A node has some hundred pods.
 const MOST: usize = 4096;
@@ -48,12 +49,21 @@ struct Entry {
 
 impl Announcements {
     /// Adds one. One of the same id is replaced.
-    pub(super) fn announce(&mut self, sandbox: AnnouncedSandbox) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
-        self.announce_at(sandbox, i64::try_from(now).unwrap_or(i64::MAX));
+    pub(super) fn announce(&mut self, announcement: &Announcement) {
+        self.announce_at(announcement.sandbox.clone(), announcement.at);
     }
 
-    /// The same at a time, in nanoseconds since 1970.
+    /// Adds those of earlier runs of the agent whose namespaces are still there, and returns the others.
+    pub(super) fn recall(&mut self, mut announcements: Vec<Announcement>) -> Vec<SandboxId> {
+        announcements.sort_by_key(|each| each.at);
+        let (there, gone): (Vec<_>, Vec<_>) = announcements.into_iter().partition(is_there);
+        for each in &there {
+            self.announce(each);
+        }
+        gone.into_iter().map(|each| each.sandbox.sandbox_id).collect()
+    }
+
+    /// Adds one that came at a time, in nanoseconds since 1970.
     fn announce_at(&mut self, sandbox: AnnouncedSandbox, at: i64) {
         self.withdraw(sandbox.sandbox_id.as_str());
         if self.entries.len() >= MOST {
@@ -117,11 +127,25 @@ impl Announcements {
 }
 
 /// Looks whether there is a pod's network namespace at the path of an announcement.
-pub(super) fn check(sandbox: &AnnouncedSandbox) -> Result<(), AnnounceError> {
-    match door::open(&sandbox.netns_path, sandbox.sandbox_id.as_str())? {
-        PodDoor::Open(..) => Ok(()),
-        PodDoor::Absent(message) => Err(AnnounceError::Refused(Refusal { reason: "NO_NETNS", message })),
-        PodDoor::Refused(refusal) => Err(AnnounceError::Refused(refusal)),
+pub(super) fn check(sandbox: &AnnouncedSandbox) -> Result<Announcement, AnnounceError> {
+    let cookie = match door::open(&sandbox.netns_path, sandbox.sandbox_id.as_str())? {
+        PodDoor::Open(netns, _) => netns.cookie(),
+        PodDoor::Absent(message) => return Err(AnnounceError::Refused(Refusal { reason: "NO_NETNS", message })),
+        PodDoor::Refused(refusal) => return Err(AnnounceError::Refused(refusal)),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+    let at = i64::try_from(now).unwrap_or(i64::MAX);
+    Ok(Announcement { sandbox: sandbox.clone(), cookie, boot_id: boot_id().unwrap_or_default(), at })
+}
+
+/// Whether the namespace of an announcement is still there. One that cannot be opened may be.
+fn is_there(announcement: &Announcement) -> bool {
+    match Netns::open(&announcement.sandbox.netns_path) {
+        Ok(netns) => {
+            netns.cookie() == announcement.cookie && boot_id().is_ok_and(|boot_id| boot_id == announcement.boot_id)
+        }
+        Err(NetnsError::Absent(_) | NetnsError::NotNetns { .. } | NetnsError::Own(_)) => false,
+        Err(NetnsError::Kernel(_)) => true,
     }
 }
 

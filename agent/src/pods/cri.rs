@@ -23,7 +23,9 @@ use tokio::{
 use tokio_stream::wrappers::BroadcastStream;
 
 use crate::{
+    causes::chain,
     domain::{
+        announcement::{AnnouncedSandbox, Announcement},
         intent::PodKey,
         name::{Namespace, PodName, PodUid},
         observed::SandboxId,
@@ -34,20 +36,17 @@ use crate::{
 
 use self::{
     cache::{Cache, Current, Standing},
-    follow::{Ask, Follower, Shared, chain},
+    follow::{Ask, Follower, Shared},
     namespaces::Namespaces,
     runtime::Sockets,
 };
 
 use super::{
-    AnnounceError, AnnouncedSandbox, NamedPods, Pod, PodChange, PodChanges, Pods, PodsError, Wanted,
-    announcements::check, door, pod_key,
+    AnnounceError, NETNS_DIRS, NamedPods, Pod, PodChange, PodChanges, Pods, PodsError, Wanted, announcements::check,
+    door, pod_key,
 };
 
 pub use self::runtime::RuntimeError;
-
-/// Where containerd, CRI-O and k3s keep network namespaces, and cri-dockerd's Docker.
-const NETNS_DIRS: [&str; 3] = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
 
 /// How long a fresh list is waited for. What is known is used then.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -225,10 +224,24 @@ impl Pods for CriPods {
         Ok(stream::select(sandboxes, self.named.changes()?).boxed())
     }
 
-    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<(), AnnounceError> {
-        check(sandbox)?;
-        self.shared.change(|cache: &mut Cache| cache.announced.announce(sandbox.clone()));
-        Ok(())
+    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<Announcement, AnnounceError> {
+        let announcement = check(sandbox)?;
+        self.shared.change(|cache: &mut Cache| cache.announced.announce(&announcement));
+        Ok(announcement)
+    }
+
+    fn recall(&self, announcements: Vec<Announcement>) -> Vec<SandboxId> {
+        self.shared.change(|cache: &mut Cache| cache.announced.recall(announcements))
+    }
+
+    fn unknown(&self) -> Option<String> {
+        let cache = self.shared.cache();
+        if let Some(error) = &cache.away {
+            return Some(chain(&**error));
+        }
+        let unplaced = cache.unplaced().len();
+        (unplaced > 0)
+            .then(|| format!("the container runtime has not said yet where {unplaced} sandboxes have their network"))
     }
 
     fn withdraw(&self, sandbox: &SandboxId) -> Option<PodKey> {

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     domain::{
-        device::PANEL_PREFIX,
+        device::{PANEL_PREFIX, PARKED_PREFIX, RETIRED_PREFIX},
         intent::PodKey,
         name::Namespace,
         spec::{NetnsRef, PodOwner},
     },
-    kernel::{Netns, NetnsDir, PARKED_PREFIX, PodDoor, RETIRED_PREFIX},
+    kernel::{Netns, NetnsDir, PodDoor},
 };
 
 use super::{

@@ -9,9 +9,9 @@ const COMPATIBLE: &str = "/var/run";
 const REAL: &str = "/run";
 
 /// The path by which a place that the node calls `path` is found here: the agent's image is empty, and has no link at
-/// `/var/run`, by which containerd names network namespaces.
+/// `/var/run`, by which containerd names network namespaces. A mount below it may have made it a plain directory.
 pub(super) fn seen(path: PathBuf) -> PathBuf {
-    if Path::new(COMPATIBLE).exists() { path } else { through_link(path) }
+    if path.exists() { path } else { through_link(path) }
 }
 
 fn through_link(path: PathBuf) -> PathBuf {
@@ -21,6 +21,12 @@ fn through_link(path: PathBuf) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_there_is_not_looked_for_elsewhere() {
+        assert_eq!(seen(COMPATIBLE.into()), Path::new(COMPATIBLE));
+        assert_eq!(seen("/var/run/nobody/is/here".into()), Path::new("/run/nobody/is/here"));
+    }
 
     #[test]
     fn only_what_is_below_the_link_is_elsewhere() {

@@ -1,4 +1,4 @@
-//! Records as bytes: the JSON of the domain's types. The golden files of `agent/testdata/store` show it.
+//! What is stored as bytes: the JSON of the domain's types. The golden files of `agent/testdata/store` show it.
 
 use std::{
     collections::BTreeSet,
@@ -7,13 +7,13 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{intent::Intent, name::TopologyKey};
+use crate::domain::{announcement::Announcement, intent::Intent, name::TopologyKey};
 
 use super::Record;
 
-/// A record as bytes.
-pub(super) fn encode(record: &Record) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(record)
+/// A record or an announcement as bytes.
+pub(super) fn encode(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(value)
 }
 
 /// The inverse of [`encode`]. `Err`: what is wrong with the bytes.
@@ -24,6 +24,13 @@ pub(super) fn decode(key: &str, bytes: &[u8]) -> Result<(TopologyKey, Record), S
         [Some(intent), former.as_ref()].into_iter().flatten().try_for_each(|intent| whole(&key, intent))?;
     }
     Ok((key, record))
+}
+
+/// The inverse of [`encode`] for an announcement, which is under the id of its sandbox.
+pub(super) fn decode_announcement(id: &str, bytes: &[u8]) -> Result<Announcement, String> {
+    let announcement: Announcement = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let own = announcement.sandbox.sandbox_id.as_str();
+    if own == id { Ok(announcement) } else { Err(format!("it is of sandbox {own}")) }
 }
 
 /// The inverse of the `Display` of a key.

@@ -16,11 +16,13 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-use crate::domain::name::TopologyKey;
+use serde::Serialize;
+
+use crate::domain::{announcement::Announcement, name::TopologyKey, observed::SandboxId};
 
 use super::{Record, Store, StoreError, codec};
 use fault::Fault;
-use schema::Slot;
+use schema::{Contents, Slot};
 use writer::{Change, Request, Writer};
 
 pub use aside::{StateFiles, set_aside, state_files};
@@ -123,6 +125,23 @@ impl DiskStore {
         self.ask(Request::Write(Change { slot, value }, reply), &answer)
     }
 
+    /// The same, and nobody waits for it or is told.
+    fn change_unwaited(&self, slot: Slot, value: Option<Vec<u8>>) {
+        let (reply, _) = sync_channel(1);
+        if let Some(requests) = &self.requests {
+            let _ = requests.send(Request::Write(Change { slot, value }, reply));
+        }
+    }
+
+    fn contents(&self) -> Result<Contents, StoreError> {
+        let (reply, answer) = sync_channel(1);
+        self.ask(Request::Load(reply), &answer)
+    }
+
+    fn encode(&self, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+        codec::encode(value).map_err(|error| Fault::Io(io::Error::other(error)).say(&self.path, "write"))
+    }
+
     fn ask<T>(&self, request: Request, answer: &Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
         // The writer catches what panics in it, so it is there as long as this is.
         let gone = || Fault::Damage("its writer died".to_owned()).say(&self.path, "write");
@@ -133,28 +152,32 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn load(&self) -> Result<Vec<(TopologyKey, Record)>, StoreError> {
-        let (reply, answer) = sync_channel(1);
-        self.ask(Request::Load(reply), &answer)
+        Ok(self.contents()?.records)
     }
 
     fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError> {
-        let bytes =
-            codec::encode(record).map_err(|error| Fault::Io(io::Error::other(error)).say(&self.path, "write"))?;
-        self.change(Slot::topology(key), Some(bytes))
+        self.change(Slot::topology(key), Some(self.encode(record)?))
     }
 
     fn put_unwaited(&self, key: &TopologyKey, record: &Record) {
         let Ok(bytes) = codec::encode(record) else { return };
-        // The answer goes to nobody.
-        let (reply, _) = sync_channel(1);
-        let change = Change { slot: Slot::topology(key), value: Some(bytes) };
-        if let Some(requests) = &self.requests {
-            let _ = requests.send(Request::Write(change, reply));
-        }
+        self.change_unwaited(Slot::topology(key), Some(bytes));
     }
 
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
         self.change(Slot::topology(key), None)
+    }
+
+    fn announcements(&self) -> Result<Vec<Announcement>, StoreError> {
+        Ok(self.contents()?.announcements)
+    }
+
+    fn put_announcement(&self, announcement: &Announcement) -> Result<(), StoreError> {
+        self.change(Slot::announcement(&announcement.sandbox.sandbox_id), Some(self.encode(announcement)?))
+    }
+
+    fn forget_announcement(&self, sandbox: &SandboxId) {
+        self.change_unwaited(Slot::announcement(sandbox), None);
     }
 }
 

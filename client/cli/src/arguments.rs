@@ -50,6 +50,8 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "NS")]
         namespace: Option<String>,
     },
+    /// Draw a topology with its live states: SVG, or text for Mermaid and Graphviz.
+    Graph(Graph),
     /// Show rates of links and ports, live, until interrupted.
     Top(Top),
     /// Remove a topology with all that it has.
@@ -219,6 +221,33 @@ pub(crate) struct Wait {
     /// Print podwire's interfaces by index: name, MAC, MTU, addresses, what they belong to. With `--for` once they are there.
     #[arg(long)]
     pub(crate) print: bool,
+}
+
+/// `podwire graph`.
+#[derive(Args, Debug)]
+pub(crate) struct Graph {
+    /// Topology.
+    pub(crate) topology: String,
+    /// Kubernetes namespace.
+    #[arg(short, long, default_value = "default", value_name = "NS")]
+    pub(crate) namespace: String,
+    /// What to draw with.
+    #[arg(long, value_enum, default_value_t = Drawing::Svg, value_name = "FORM")]
+    pub(crate) format: Drawing,
+    /// Write to this file. Default: the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+}
+
+/// Form of a drawing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Drawing {
+    /// A picture for pages, light or dark.
+    Svg,
+    /// A flowchart as text, which many wikis draw.
+    Mermaid,
+    /// A graph as text for Graphviz.
+    Dot,
 }
 
 /// `podwire top`.

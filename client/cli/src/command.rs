@@ -6,6 +6,7 @@ mod delete;
 mod doctor;
 mod filter;
 mod get;
+mod graph;
 mod netns;
 mod node;
 mod plan;
@@ -39,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
         Command::Plan(plan) => plan::run(agent, plan, output).await,
         Command::Get(get) => get::run(&connect(agent).await?, get, output).await,
         Command::Show { topology, namespace } => show::run(&connect(agent).await?, topology, namespace, output).await,
+        Command::Graph(graph) => graph::run(&connect(agent).await?, graph, output).await,
         Command::Top(top) => top::run(&connect(agent).await?, top, output).await,
         Command::Delete(delete) => delete::run(&connect(agent).await?, delete, output).await,
         Command::Watch { topology, namespace } => watch::run(&connect(agent).await?, topology, namespace, output).await,

@@ -66,6 +66,14 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Written {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The output cannot be written.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
@@ -122,9 +130,12 @@ impl Failure {
             Self::Manifest(_) | Self::File { .. } => Exit::Manifest,
             Self::Declined => Exit::Declined,
             Self::Ailing(_) => Exit::Ailing,
-            Self::Call(_) | Self::Output(_) | Self::Netlink(_) | Self::Document { .. } | Self::Missing { .. } => {
-                Exit::Failed
-            }
+            Self::Call(_)
+            | Self::Output(_)
+            | Self::Written { .. }
+            | Self::Netlink(_)
+            | Self::Document { .. }
+            | Self::Missing { .. } => Exit::Failed,
         }
     }
 }

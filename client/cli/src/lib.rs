@@ -7,11 +7,13 @@ pub mod manifest;
 mod mark;
 mod netlink;
 mod output;
+mod picture;
 mod progress;
 mod state;
 mod table;
 mod view;
 mod wanted;
+mod words;
 
 pub use arguments::Arguments;
 pub use exit::Exit;

@@ -28,11 +28,12 @@ impl Output {
         self.format == Format::Table
     }
 
-    /// Columns of the terminal on the standard output.
+    /// Columns of the terminal on the standard output; where that is none, `COLUMNS` of the environment. Without both lines are as
+    /// long as what they say, so that `grep` finds it whole.
     pub(crate) fn width() -> Option<u16> {
         let stdout = io::stdout();
         if !stdout.is_terminal() {
-            return None;
+            return std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0);
         }
         terminal_size::terminal_size_of(stdout).map(|(width, _)| width.0)
     }

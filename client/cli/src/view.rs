@@ -2,15 +2,23 @@
 
 use podwire_proto::v1;
 
-use crate::{state, table::Table};
+use crate::{
+    state,
+    table::Table,
+    words::{columns, wrapped},
+};
 
 pub(crate) mod impairment;
 #[cfg(test)]
 mod tests;
 
+/// Text is not broken into shorter lines than this.
+const LEAST: usize = 20;
+
 /// A topology: its wires, what is plugged into them, and why something is not READY.
 pub(crate) fn panel(topology: &v1::Topology, width: Option<u16>) -> String {
-    let mut text = heading(topology);
+    let room = width.map_or(usize::MAX, usize::from);
+    let mut text = heading(topology, room);
     let mut wires = Wires::new();
     for bridge in &topology.bridges {
         wires.bridge(bridge, topology);
@@ -33,7 +41,11 @@ pub(crate) fn panel(topology: &v1::Topology, width: Option<u16>) -> String {
             text.push_str("\n\n");
             text.push_str(title);
             for line in lines {
-                text.extend(["\n  ", line]);
+                // What does not fit goes on below, further in.
+                let pieces = wrapped(line, room.saturating_sub(4).max(LEAST));
+                for (index, piece) in pieces.iter().enumerate() {
+                    text.extend([if index == 0 { "\n  " } else { "\n    " }, piece]);
+                }
             }
         }
     }
@@ -59,13 +71,23 @@ pub(crate) fn interfaces(topology: &v1::Topology) -> impl Iterator<Item = &v1::I
 
 /// `bb1/net1`.
 pub(crate) fn name(interface: &v1::Interface) -> String {
-    let owner = match &interface.owner {
+    let name = if interface.name.is_empty() { "?" } else { &interface.name };
+    format!("{}/{name}", owner(interface))
+}
+
+/// Whose interface it is: `bb1`, `netns lab1`.
+pub(crate) fn owner(interface: &v1::Interface) -> String {
+    match &interface.owner {
         Some(v1::interface::Owner::Pod(pod)) => pod.clone(),
         Some(v1::interface::Owner::Netns(netns)) => format!("netns {netns}"),
         None => String::new(),
-    };
-    let name = if interface.name.is_empty() { "?" } else { &interface.name };
-    format!("{owner}/{name}")
+    }
+}
+
+/// What happens to frames of a direction, in words, as the kernel has it where it has. Empty: nothing.
+pub(crate) fn impaired(seen: Option<&v1::DirectionStatus>, asked: Option<&v1::Impairment>) -> String {
+    let it = seen.and_then(|seen| seen.impairment.as_ref()).or(asked);
+    it.map(impairment::describe).unwrap_or_default()
 }
 
 /// The other end of a link.
@@ -93,7 +115,7 @@ pub(crate) fn number(number: u32) -> String {
     if number == 0 { String::new() } else { number.to_string() }
 }
 
-fn heading(topology: &v1::Topology) -> String {
+fn heading(topology: &v1::Topology, room: usize) -> String {
     let mut first = format!("topology {}/{}", topology.namespace, topology.name);
     let mut second = Vec::new();
     if let Some(status) = &topology.status {
@@ -112,7 +134,13 @@ fn heading(topology: &v1::Topology) -> String {
     if topology.generation > 0 {
         second.push(format!("generation {}", topology.generation));
     }
-    if second.is_empty() { first } else { format!("{first}\n{}", second.join("  ")) }
+    let second = second.join("  ");
+    let fits = columns(&first).max(columns(&second)) <= room;
+    let lines: Vec<_> = [first, second].into_iter().filter(|line| !line.is_empty()).collect();
+    if fits {
+        return lines.join("\n");
+    }
+    lines.iter().flat_map(|line| wrapped(line, room.max(LEAST))).collect::<Vec<_>>().join("\n")
 }
 
 /// The table of a panel while it grows.
@@ -126,19 +154,16 @@ struct Wires {
 
 impl Wires {
     fn new() -> Self {
-        let table = Table::new(["WIRE", "ADDRESSES", "MAC", "MTU", "CARRIER", "STATE"]);
+        let table = Table::new(["WIRE", "ADDRESSES", "MAC", "MTU", "CARRIER", "STATE"]).spare(["MAC", "MTU"]);
         Self { table, reasons: Vec::new(), skipped: Vec::new(), impaired: Vec::new(), any: false }
     }
 
     fn bridge(&mut self, bridge: &v1::Bridge, topology: &v1::Topology) {
         let status = bridge.status.as_ref();
         let subnets = subnets(bridge.ipam.as_ref());
-        self.wire(format!("bridge {}", bridge.name), subnets, bridge.mac.clone(), bridge.mtu, status);
-        let plugged: Vec<_> = topology
-            .attachments
-            .iter()
-            .filter(|attachment| attachment.target == Some(v1::attachment::Target::Bridge(bridge.name.clone())))
-            .collect();
+        self.wire(format!("bridge {}{}", bridge.name, uplink(bridge)), subnets, bridge.mac.clone(), bridge.mtu, status);
+        let plugged: Vec<_> =
+            topology.attachments.iter().filter(|attachment| bridge_of(attachment) == Some(&bridge.name)).collect();
         let told = self.reasons.len();
         self.ports(&plugged);
         self.own(&format!("bridge {}", bridge.name), status, told);
@@ -162,16 +187,16 @@ impl Wires {
     }
 
     fn devices(&mut self, topology: &v1::Topology) {
-        let mut parents: Vec<&str> = Vec::new();
+        let mut parents: Vec<String> = Vec::new();
         for attachment in &topology.attachments {
-            if let Some(parent) = parent(attachment).filter(|parent| !parents.contains(parent)) {
+            if let Some(parent) = device(attachment).filter(|parent| !parents.contains(parent)) {
                 parents.push(parent);
             }
         }
         for wanted in parents {
-            self.wire(format!("device {wanted}"), String::new(), String::new(), 0, None);
+            self.wire(wanted.clone(), String::new(), String::new(), 0, None);
             let plugged: Vec<_> =
-                topology.attachments.iter().filter(|attachment| parent(attachment) == Some(wanted)).collect();
+                topology.attachments.iter().filter(|attachment| device(attachment).as_ref() == Some(&wanted)).collect();
             self.ports(&plugged);
         }
     }
@@ -188,8 +213,7 @@ impl Wires {
 
     /// Says what happens to frames, as the kernel has it where it has.
     fn impair(&mut self, way: &str, seen: Option<&v1::DirectionStatus>, asked: Option<&v1::Impairment>) {
-        let it = seen.and_then(|seen| seen.impairment.as_ref()).or(asked);
-        let words = it.map(impairment::describe).unwrap_or_default();
+        let words = impaired(seen, asked);
         if !words.is_empty() {
             self.impaired.push(format!("{way}  {words}"));
         }
@@ -234,10 +258,37 @@ impl Wires {
     }
 }
 
-fn parent(attachment: &v1::Attachment) -> Option<&str> {
+/// What an attachment to a device of the node is plugged into.
+pub(crate) fn device(attachment: &v1::Attachment) -> Option<String> {
     match &attachment.target {
-        Some(v1::attachment::Target::Device(device)) => Some(&device.parent),
+        Some(v1::attachment::Target::Device(device)) => Some(node_device(device)),
         _ => None,
+    }
+}
+
+/// The bridge that an attachment is plugged into.
+pub(crate) fn bridge_of(attachment: &v1::Attachment) -> Option<&str> {
+    match &attachment.target {
+        Some(v1::attachment::Target::Bridge(bridge)) => Some(bridge),
+        _ => None,
+    }
+}
+
+/// What an attachment to a device of the node is plugged into: `device eth0`, `device eth0 vlan 100`, `port of br0`.
+pub(crate) fn node_device(device: &v1::NodeDevice) -> String {
+    match device.vlan {
+        _ if device.bridge_port => format!("port of {}", device.parent),
+        Some(vlan) => format!("device {} vlan {vlan}", device.parent),
+        None => format!("device {}", device.parent),
+    }
+}
+
+/// What a bridge reaches of the node's network: ` uplink eth0 vlan 100`, ` uplink port of br0`, or nothing.
+pub(crate) fn uplink(bridge: &v1::Bridge) -> String {
+    match &bridge.uplink {
+        None => String::new(),
+        Some(v1::Uplink { parent, vlan: Some(vlan), .. }) => format!(" uplink {parent} vlan {vlan}"),
+        Some(v1::Uplink { parent, .. }) => format!(" uplink port of {parent}"),
     }
 }
 

@@ -140,6 +140,51 @@ fn what_is_not_ready_says_why() {
 }
 
 #[test]
+fn tables_are_as_wide_as_columns_says_and_whole_without_it() {
+    let agent = Agent::start();
+    status(&agent.podwire(&TRIANGLE), 0);
+    let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let whole = stdout(&agent.podwire(&["show"]));
+    assert!(whole.contains("02:5e:00:00:00:01") && widest(&whole) > 60, "{whole}");
+    for (command, columns) in [("show", 50), ("show", 80), ("doctor", 50), ("doctor", 80)] {
+        let text = stdout(&agent.in_columns(columns, &[command]));
+        // What the agent is asked at is said as it was given.
+        let text: String = text.lines().filter(|line| !line.starts_with("the agent at")).collect::<Vec<_>>().join("\n");
+        assert!(text.contains("bb1") || command == "doctor", "{text}");
+        assert!(widest(&text) <= columns, "{columns}: {text}");
+    }
+}
+
+#[test]
+fn graph_draws_to_the_standard_output_or_to_a_file() {
+    let agent = Agent::start();
+    status(&agent.podwire(&TRIANGLE), 0);
+    let drawn = agent.podwire(&["graph", "triangle"]);
+    status(&drawn, 0);
+    let text = stdout(&drawn);
+    let picture = roxmltree::Document::parse(&text).unwrap();
+    let said: Vec<_> = picture.descendants().filter_map(|node| node.text()).collect();
+    for words in ["default/triangle", "bb1", "● net1", "10.10.31.2/24", "● READY, 6 of 6 interfaces"] {
+        assert!(said.contains(&words), "{words}: {said:?}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("triangle.mmd");
+    let path = file.to_str().unwrap();
+    let written = agent.podwire(&["graph", "triangle", "--format", "mermaid", "-w", path]);
+    status(&written, 0);
+    assert_eq!(stdout(&written), "");
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("flowchart LR\n"));
+    assert!(
+        stdout(&agent.podwire(&["graph", "triangle", "--format", "dot"])).starts_with("graph \"default/triangle\" {\n")
+    );
+    status(&agent.podwire(&["graph", "nonexistent"]), 1);
+    status(&agent.podwire(&["graph", "triangle", "-o", "json"]), 2);
+    let nowhere = agent.podwire(&["graph", "triangle", "-w", "/nonexistent/picture.svg"]);
+    status(&nowhere, 1);
+    assert!(stderr(&nowhere).contains("cannot write `/nonexistent/picture.svg`: No such file"), "{}", stderr(&nowhere));
+}
+
+#[test]
 fn delete_says_what_it_removed_and_an_absent_one_succeeds() {
     let agent = Agent::start();
     status(&agent.podwire(&TRIANGLE), 0);

@@ -37,6 +37,9 @@ pub(crate) enum Command {
     Uninstall {
         #[command(flatten)]
         node: Node,
+        /// Stay when it is done, as the container of a DaemonSet must. Ends with SIGTERM.
+        #[arg(long)]
+        stay: bool,
     },
 }
 

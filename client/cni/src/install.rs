@@ -50,7 +50,7 @@ impl InstallError {
 pub async fn manage(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Install { node, entry, watch } => install(&node, &entry, watch).await,
-        Command::Uninstall { node } => uninstall(&node),
+        Command::Uninstall { node, stay } => uninstall(&node, stay).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,8 +66,7 @@ async fn install(node: &Node, entry: &Entry, watch: bool) -> Result<(), InstallE
     for dir in [&node.cni_bin_dir, &node.cni_conf_dir] {
         std::fs::create_dir_all(dir).map_err(InstallError::at("make", dir))?;
     }
-    let mut terminate = signals(SignalKind::terminate())?;
-    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut end = End::new()?;
     let edit = Edit::Add(entry.json());
     let mut said = String::new();
     loop {
@@ -94,14 +93,14 @@ async fn install(node: &Node, entry: &Entry, watch: bool) -> Result<(), InstallE
         }
         tokio::select! {
             _ = changes.next() => {}
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            () = end.asked() => return Ok(()),
         }
     }
 }
 
 /// The entry goes first: a list must not name a program that is not there.
-fn uninstall(node: &Node) -> Result<(), InstallError> {
+async fn uninstall(node: &Node, stay: bool) -> Result<(), InstallError> {
+    let mut end = End::new()?;
     for path in directory::remove_all(&node.cni_conf_dir)? {
         say(&format!("taken out of {}", path.display()));
     }
@@ -111,11 +110,29 @@ fn uninstall(node: &Node) -> Result<(), InstallError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(InstallError::System { step: "remove", path: program, source }),
     }
+    if stay {
+        say("nothing of it is left on this node");
+        end.asked().await;
+    }
     Ok(())
 }
 
-fn signals(kind: SignalKind) -> Result<Signal, InstallError> {
-    signal(kind).map_err(InstallError::at("listen for signals of", Path::new("this process")))
+/// SIGTERM and SIGINT, heard from when it is made.
+struct End([Signal; 2]);
+
+impl End {
+    fn new() -> Result<Self, InstallError> {
+        let hear = |kind| signal(kind).map_err(InstallError::at("listen for signals of", Path::new("this process")));
+        Ok(Self([hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?]))
+    }
+
+    async fn asked(&mut self) {
+        let [terminate, interrupt] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
 }
 
 /// Changes of both directories.

@@ -122,7 +122,15 @@ impl Call<'_> {
     /// Succeeds whatever the agent says: a pod that goes must not be held up, and what was in it goes with it.
     async fn del(&mut self) -> Result<(), CniError> {
         let attachment = self.environment.attachment(Command::Del)?;
-        let config = Config::parse(self.input)?;
+        config::version(self.input)?;
+        let config = match Config::parse(self.input) {
+            Ok(config) => config,
+            // It was another one when the pod came.
+            Err(error) => {
+                self.notes.push(error.to_string());
+                return Ok(());
+            }
+        };
         match reach(&config.agent).await {
             Ok(client) => {
                 let unplugged = client.with_deadline(SHORT).unplug_sandbox(attachment.container).await;

@@ -62,10 +62,20 @@ impl Containerd {
     ///
     /// It has not looked yet.
     pub async fn first_sight(&self, id: &str) -> io::Result<String> {
+        // The one place of a sandbox that its processes may write to.
+        fs::read_to_string(format!("/proc/{}/root/dev/first", self.first_process(id).await))
+    }
+
+    /// The first process of a sandbox, by its number on the node. 0: it has none yet.
+    ///
+    /// # Panics
+    ///
+    /// The runtime does not tell of the sandbox.
+    pub async fn first_process(&self, id: &str) -> u64 {
         let question = PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: true };
         let answer: Result<SandboxStatusAnswer, Status> = ask("PodSandboxStatus", question).await;
-        let info: Value = serde_json::from_str(&answer.map_err(io::Error::other)?.info["info"])?;
-        // The one place of a sandbox that its processes may write to.
-        fs::read_to_string(format!("/proc/{}/root/dev/first", info["pid"]))
+        let answer = answer.unwrap_or_else(|status| panic!("{status}"));
+        let info: Value = serde_json::from_str(&answer.info["info"]).unwrap_or_default();
+        info["pid"].as_u64().unwrap_or_default()
     }
 }

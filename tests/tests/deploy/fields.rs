@@ -75,7 +75,12 @@ fn the_pod_is_one_of_the_nodes_own_parts_and_has_no_rights_in_the_cluster() {
 fn settings() -> BTreeSet<String> {
     let folder = manifest::folder();
     let overlays = ["containerd", "k3s", "crio"].map(|name| format!("kustomize/overlays/{name}/runtime.yaml"));
-    let others = ["kustomize/base/daemonset.yaml", "helm/podwire/templates/daemonset.yaml"].map(str::to_owned);
+    let others = [
+        "kustomize/base/daemonset.yaml",
+        "kustomize/components/tcp/listen.yaml",
+        "helm/podwire/templates/daemonset.yaml",
+    ];
+    let others = others.map(str::to_owned);
     let text = |path: &String| fs::read_to_string(folder.join(path)).unwrap();
     let texts: Vec<String> = overlays.iter().chain(&others).map(text).collect();
     let names =
@@ -107,6 +112,9 @@ fn every_other_command_in_the_manifests_is_one_of_our_programs() {
     private(async |lab| {
         let installer = manifest::file("kustomize/components/cni/installer.yaml").unwrap();
         let mut commands = vec![Container::read(&installer, "cni-installer", "node-1").unwrap().command];
+        let removal = &manifest::file("kustomize/components/cni-removal/uninstall.yaml").unwrap()[0];
+        let removal = removal["spec"]["template"]["spec"]["containers"][0]["command"].as_array().unwrap();
+        commands.push(removal.iter().map(|word| word.as_str().unwrap().to_owned()).collect());
         for pod in manifest::file("lesson/pods.yaml").unwrap() {
             let command = pod["spec"]["initContainers"][0]["command"].as_array().unwrap().clone();
             commands.push(command.iter().map(|word| word.as_str().unwrap().to_owned()).collect());

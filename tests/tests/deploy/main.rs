@@ -9,6 +9,7 @@ mod example;
 mod fields;
 mod health;
 mod image;
+mod kubectl;
 mod power;
 mod reach;
 mod rendered;

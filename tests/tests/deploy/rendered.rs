@@ -1,22 +1,16 @@
 //! The manifests as the tools render them: each overlay is whole, and the chart gives the same objects.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use podwire_tests::{
-    daemonset::{Container, Propagation},
+    daemonset::{Container, HOST_IP, Propagation},
     manifest,
     private::skip,
 };
 use serde_json::Value;
 
 /// Overlay, values of the chart, and the runtime's socket.
-const OVERLAYS: [(&str, &[&str], &str); 6] = [
+pub(crate) const OVERLAYS: [(&str, &[&str], &str); 6] = [
     ("containerd", &[], "/run/containerd/containerd.sock"),
     ("containerd-cni", &["cni.enabled=true"], "/run/containerd/containerd.sock"),
     ("k3s", &["runtime=k3s"], "/run/k3s/containerd/containerd.sock"),
@@ -25,9 +19,27 @@ const OVERLAYS: [(&str, &[&str], &str); 6] = [
     ("crio-cni", &["runtime=crio", "cni.enabled=true"], "/run/crio/crio.sock"),
 ];
 
+/// Component, the overlay that it is for, and values of the chart.
+const COMPONENTS: [(&str, &str, &[&str]); 4] = [
+    ("cni", "containerd", &["cni.enabled=true"]),
+    ("cni-removal", "crio-cni", &["runtime=crio", "cni.enabled=true", "cni.remove=true"]),
+    ("scheduler", "containerd", &["scheduler.enabled=true"]),
+    ("tcp", "containerd", &["insecurePlaintextTcp.port=7411"]),
+];
+
 /// What kustomize makes of an overlay.
-fn overlay(name: &str) -> Option<Vec<Value>> {
+pub(crate) fn overlay(name: &str) -> Option<Vec<Value>> {
     let rendered = manifest::kustomize(&format!("kustomize/overlays/{name}")).unwrap();
+    if rendered.is_none() {
+        skip("neither kustomize nor kubectl is on the PATH");
+    }
+    rendered
+}
+
+/// An overlay with one component more.
+fn with_component(overlay: &str, name: &str) -> Option<Vec<Value>> {
+    let component = format!("kustomize/components/{name}");
+    let rendered = manifest::kustomize_with(&format!("kustomize/overlays/{overlay}"), &[&component]).unwrap();
     if rendered.is_none() {
         skip("neither kustomize nor kubectl is on the PATH");
     }
@@ -115,18 +127,54 @@ fn the_installer_of_the_plugin_has_the_directories_of_its_runtime_and_no_power()
     }
 }
 
+fn assert_the_chart_renders(expected: &[Value], name: &str, values: &[&str]) {
+    let values: Vec<&str> = values.iter().copied().chain(["namespace.create=true"]).collect();
+    let Some(found) = chart(&values) else { return };
+    let (expected, found) = (normal(expected), normal(&found));
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "{name}");
+    for (object, expected) in &expected {
+        assert_eq!(found[object], *expected, "{name}: {object}");
+    }
+}
+
 #[test]
 fn the_chart_renders_what_kustomize_does() {
     for (name, values, _) in OVERLAYS {
         let Some(expected) = overlay(name) else { return };
-        let values: Vec<&str> = values.iter().copied().chain(["namespace.create=true"]).collect();
-        let Some(found) = chart(&values) else { return };
-        let (expected, found) = (normal(&expected), normal(&found));
-        assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "{name}");
-        for (object, expected) in &expected {
-            assert_eq!(found[object], *expected, "{name}: {object}");
-        }
+        assert_the_chart_renders(&expected, name, values);
     }
+}
+
+#[test]
+fn the_chart_has_a_value_for_each_component() {
+    for (component, base, values) in COMPONENTS {
+        let Some(expected) = with_component(base, component) else { return };
+        assert_ne!(normal(&expected), normal(&overlay(base).unwrap()), "{component} changes something");
+        assert_the_chart_renders(&expected, component, values);
+    }
+    let folder = fs::read_dir(manifest::folder().join("kustomize/components")).unwrap();
+    let mut there: Vec<String> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    there.sort_unstable();
+    assert_eq!(there, COMPONENTS.map(|(component, ..)| component), "each is compared here");
+}
+
+#[test]
+fn a_port_is_opened_beside_the_socket_where_that_is_asked_for_and_nowhere_else() {
+    let listens = |documents: &[Value]| -> Vec<(String, String)> {
+        let environment = Container::read(documents, "agent", "node-1").unwrap().environment;
+        let names = ["PODWIRE_LISTEN", "PODWIRE_INSECURE_PLAINTEXT_TCP"];
+        environment.into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect()
+    };
+    let open = |port: u16| {
+        let sockets = format!("unix:///run/podwire/agent.sock,tcp://[{HOST_IP}]:{port}");
+        vec![("PODWIRE_LISTEN".to_owned(), sockets), ("PODWIRE_INSECURE_PLAINTEXT_TCP".to_owned(), "true".to_owned())]
+    };
+    let Some(rendered) = with_component("containerd", "tcp") else { return };
+    assert_eq!(listens(&rendered), open(7411));
+    assert_eq!(listens(&with_component("containerd", "scheduler").unwrap()), []);
+    let Some(rendered) = chart(&["insecurePlaintextTcp.port=7000"]) else { return };
+    assert_eq!(listens(&rendered), open(7000));
+    assert_eq!(listens(&chart(&[]).unwrap()), []);
 }
 
 #[test]
@@ -159,6 +207,19 @@ fn the_settings_of_the_chart_reach_the_agent() {
 }
 
 #[test]
+fn the_settings_of_the_chart_reach_the_plugin() {
+    let values = ["cni.enabled=true", "cni.agentAway=closed", "cni.timeout=5s", "cni.binDir=/b", "cni.confDir=/c"];
+    let Some(documents) = chart(&values) else { return };
+    let installer = Container::read(&documents, "cni-installer", "n").unwrap();
+    for word in ["install", "--agent-away=closed", "--timeout=5s"] {
+        assert!(installer.command.iter().any(|each| each == word), "{word}: {:?}", installer.command);
+    }
+    for directory in ["/b", "/c"] {
+        assert!(installer.mounts.iter().any(|mount| mount.host == Path::new(directory)), "{:?}", installer.mounts);
+    }
+}
+
+#[test]
 fn the_chart_refuses_values_that_it_does_not_know() {
     for wrong in [
         "runtime=docker",
@@ -173,6 +234,12 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         "logFormat=xml",
         "image.pullpolicy=Always",
         "cni.enabled=yes",
+        "cni.agentAway=perhaps",
+        "cni.timeout=20",
+        "cni.timeout=241s",
+        "scheduler.enabled=1",
+        "insecurePlaintextTcp.port=65536",
+        "insecurePlaintextTcp.enabled=true",
         "privileged=false",
     ] {
         match manifest::helm(&[wrong]) {
@@ -202,45 +269,4 @@ fn the_schema_of_the_chart_knows_exactly_its_values() {
     let chart = &manifest::file("helm/podwire/Chart.yaml").unwrap()[0];
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!((&chart["version"], &chart["appVersion"]), (&version.into(), &version.into()));
-}
-
-/// Everything in `ours` is in `theirs`.
-fn assert_kept(ours: &Value, theirs: &Value, path: &str) {
-    match ours {
-        Value::Object(fields) => {
-            for (name, ours) in fields {
-                assert_kept(ours, &theirs[name], &format!("{path}.{name}"));
-            }
-        }
-        Value::Array(items) => {
-            for (index, ours) in items.iter().enumerate() {
-                assert_kept(ours, &theirs[index], &format!("{path}[{index}]"));
-            }
-        }
-        // A type of its own leaves out what is empty and false.
-        Value::Bool(false) if theirs.is_null() => {}
-        ours => assert_eq!(ours, theirs, "{path}: kubectl does not know it, or takes it for something else"),
-    }
-}
-
-/// `kubectl apply --dry-run=client` asks a cluster what kinds there are. `kubectl set … --local` needs none: it reads a
-/// workload into its own types and writes it again, without what is in no type.
-#[test]
-fn kubectl_knows_every_field_where_it_is_there() {
-    let Some(kubectl) = manifest::tool("kubectl") else {
-        eprintln!("kubectl is not on the PATH: nothing was compared");
-        return;
-    };
-    let pods = manifest::file("lesson/pods.yaml").unwrap();
-    let daemonsets = OVERLAYS.map(|(name, _, _)| overlay(name).unwrap());
-    let daemonsets = daemonsets.iter().map(|documents| manifest::of_kind(documents, "DaemonSet").unwrap());
-    for ours in daemonsets.chain(&pods) {
-        let mut command = Command::new(&kubectl);
-        command.args(["set", "env", "--local", "-f", "-", "-o", "json", "PODWIRE_TEST=1"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(ours.to_string().as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        assert_kept(ours, &serde_json::from_slice(&output.stdout).unwrap(), "");
-    }
 }

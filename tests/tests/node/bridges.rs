@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use podwire_proto::v1::{
     Attachment, Bridge, CreateBridgeRequest, DeleteBridgeRequest, DetachRequest, GetBridgeRequest, Interface,
-    ListBridgesRequest, Toggle, UpdateAttachmentRequest,
+    ListBridgesRequest, Toggle,
 };
 use podwire_tests::{
     condition::{eventually, holds},
-    elements::{bridge, ipam, lan, nic, nic_at, plug, topology},
+    elements::{attachment_cable, bridge, ipam, lan, nic, nic_at, plug, topology},
     lab::{Lab, agent::refused},
     tap::LLDP,
 };
@@ -206,13 +206,7 @@ fn the_cable_of_an_attachment_can_be_pulled() {
         wanted.attachments = vec![plug("a-lan", nic("a", "net1"), "lan")];
         agent.apply(wanted).await.unwrap();
         for (up, expected) in [(false, "DOWN"), (true, "UP")] {
-            let request = UpdateAttachmentRequest {
-                namespace: "lessons".into(),
-                topology: "12".into(),
-                name: "a-lan".into(),
-                up: Some(up),
-                ..UpdateAttachmentRequest::default()
-            };
+            let request = attachment_cable("a-lan", up);
             agent.attachments().update_attachment(request).await.unwrap();
             eventually("carrier follows the cable", async || {
                 let link = a.link("net1");

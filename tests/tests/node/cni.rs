@@ -3,6 +3,8 @@
 mod attachments;
 mod away;
 mod chain;
+mod input;
+mod restarted;
 mod waiting;
 
 use podwire_proto::v1::Topology;

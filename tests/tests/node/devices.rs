@@ -24,7 +24,8 @@ pub(crate) async fn sharing(lab: &Lab) -> Agent {
 
 /// An attachment of `pod` to it.
 pub(crate) fn on(pod: &str, mode: MacvlanMode) -> Attachment {
-    let device = NodeDevice { parent: "up0".into(), mode: mode.into(), ipam: ipam("192.168.7.0/24") };
+    let device =
+        NodeDevice { parent: "up0".into(), mode: mode.into(), ipam: ipam("192.168.7.0/24"), ..NodeDevice::default() };
     Attachment { target: Some(Target::Device(device)), ..plug(pod, nic(pod, "net1"), "") }
 }
 

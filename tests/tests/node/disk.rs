@@ -11,7 +11,6 @@ use std::{
 use nix::mount::{MsFlags, mount};
 use podwire_agent::{
     domain::{
-        bridge::L2Profile,
         intent::{Generation, Intent, Ownership},
         name::TopologyKey,
         spec::{BridgeSpec, TopologySpec},
@@ -31,18 +30,7 @@ fn key(n: usize) -> TopologyKey {
 
 /// A topology of so many bridges, about 110 bytes each.
 fn live(key: &TopologyKey, generation: u64, bridges: usize) -> Record {
-    let bridge = |n: usize| BridgeSpec {
-        name: format!("lan{n}").parse().unwrap(),
-        mtu: None,
-        mac: None,
-        ipam: None,
-        hairpin: false,
-        isolated: false,
-        l2_profile: L2Profile::default(),
-        stp: false,
-        mcast_snooping: false,
-        ageing: None,
-    };
+    let bridge = |n: usize| BridgeSpec::named(format!("lan{n}").parse().unwrap());
     let bridges = (0..bridges).map(bridge).collect();
     let generation = Generation(generation);
     let intent = Intent {

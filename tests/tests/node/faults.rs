@@ -2,12 +2,12 @@
 
 mod faulty;
 mod healed;
+mod twice;
 
 use std::{path::PathBuf, sync::Arc};
 
 use podwire_agent::{
     domain::{
-        bridge::L2Profile,
         impairment::Impairment,
         name::TopologyKey,
         spec::{
@@ -54,6 +54,7 @@ pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) ->
         target: Target::Bridge(bridge.parse().unwrap()),
         hairpin: None,
         isolated: None,
+        vlan: None,
         up: true,
         flood: None,
         mcast_flood: None,
@@ -64,21 +65,10 @@ pub(crate) fn plug(name: &str, pod: &str, interface_name: &str, bridge: &str) ->
 pub(crate) fn bridge(name: &str, cidr: &str) -> BridgeSpec {
     let subnet = SubnetSpec { cidr: cidr.parse().unwrap(), ranges: vec![], gateway: None, exclude: vec![] };
     let ipam = Some(IpamSpec { subnets: vec![subnet], routes: vec![] });
-    BridgeSpec {
-        name: name.parse().unwrap(),
-        mtu: None,
-        mac: None,
-        ipam,
-        hairpin: false,
-        isolated: false,
-        l2_profile: L2Profile::default(),
-        stp: false,
-        mcast_snooping: false,
-        ageing: None,
-    }
+    BridgeSpec { ipam, ..BridgeSpec::named(name.parse().unwrap()) }
 }
 
-fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {
+pub(crate) fn link(name: &str, mode: LinkMode, interface_name: &str) -> LinkSpec {
     let mut a = interface("a", interface_name);
     a.addresses = vec!["10.7.0.1/30".parse().unwrap(), "fd07::1/64".parse().unwrap()];
     let mut b = interface("b", interface_name);

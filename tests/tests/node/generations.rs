@@ -1,5 +1,7 @@
 //! Fencing: an old scheduler does not undo what a newer one did.
 
+mod buried;
+
 use podwire_proto::v1::{
     ApplyTopologyRequest, Bridge, CreateBridgeRequest, DeleteTopologyRequest, DetachRequest, Interface, Link, Toggle,
     Topology, UpdateLinkRequest,

@@ -3,8 +3,11 @@
 use std::{
     fs,
     os::unix::fs::MetadataExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use nix::{
@@ -55,6 +58,13 @@ impl Node {
     }
 }
 
+/// Asks it to end, and waits until it has.
+async fn terminated(process: &mut Child) {
+    kill(Pid::from_raw(i32::try_from(process.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let status = eventually("it ends", async || process.try_wait().unwrap().ok_or("it runs")).await;
+    assert!(status.success(), "{status}");
+}
+
 /// Whether podwire's entry is the last one.
 fn is_chained(list: &Path) -> Result<(), String> {
     let text = fs::read_to_string(list).map_err(|error| error.to_string())?;
@@ -91,15 +101,31 @@ fn the_entry_comes_back_whenever_the_list_is_written_anew() {
         fs::remove_file(node.list()).unwrap();
         fs::write(node.conf.join("20-other.conflist"), LIST).unwrap();
         eventually("another list is taken", async || is_chained(&node.conf.join("20-other.conflist"))).await;
-        kill(Pid::from_raw(i32::try_from(installer.id()).unwrap()), Signal::SIGTERM).unwrap();
-        let status = eventually("it ends", async || installer.try_wait().unwrap().ok_or("it runs")).await;
-        assert!(status.success(), "{status}");
+        terminated(&mut installer).await;
         is_chained(&node.conf.join("20-other.conflist")).expect("it stays");
         let output = node.run("uninstall");
         assert!(output.status.success(), "{}", said(&output));
         assert_eq!(fs::read_to_string(node.conf.join("20-other.conflist")).unwrap(), LIST);
         assert_eq!(fs::read_dir(&node.bin).unwrap().count(), 0);
         assert_eq!(fs::read_dir(&node.conf).unwrap().count(), 1, "nothing is left behind");
+    });
+}
+
+#[test]
+fn what_uninstalls_and_stays_is_done_before_it_ends() {
+    private(async |lab| {
+        let node = Node::new(lab);
+        fs::create_dir_all(&node.conf).unwrap();
+        fs::write(node.list(), LIST).unwrap();
+        assert!(node.run("install").status.success());
+        let mut staying = node.command("uninstall", &["--stay"]).spawn().unwrap();
+        eventually("both are gone", async || {
+            let list = fs::read_to_string(node.list()).unwrap();
+            holds(list == LIST && !node.bin.join("podwire-cni").exists(), list)
+        })
+        .await;
+        assert!(staying.try_wait().unwrap().is_none(), "it stays");
+        terminated(&mut staying).await;
     });
 }
 
@@ -123,5 +149,53 @@ fn installing_twice_changes_nothing_and_uninstalling_twice_succeeds() {
         }
         assert_eq!(fs::read_to_string(node.list()).unwrap(), LIST);
         assert_eq!(fs::read_to_string(node.conf.join("00-broken.conflist")).unwrap(), "{\"plugins\": ");
+    });
+}
+
+/// Reads what a runtime would, as fast as it can, until it is told to stop: how often it saw something whole.
+fn reads(node: &Node, stop: &AtomicBool) -> u32 {
+    let ours = fs::read(node.lab.binary("podwire-cni")).unwrap();
+    let mut seen = 0;
+    while !stop.load(Ordering::SeqCst) {
+        if let Ok(text) = fs::read_to_string(node.list()) {
+            let list: Value =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("half a list: {error}: {text}"));
+            assert!(matches!(list["plugins"].as_array().unwrap().len(), 1 | 2), "{text}");
+            seen += 1;
+        }
+        if let Ok(program) = fs::read(node.bin.join("podwire-cni")) {
+            assert!(program == ours, "half a program: {} of {} bytes", program.len(), ours.len());
+        }
+    }
+    seen
+}
+
+#[test]
+fn nobody_ever_reads_half_of_what_it_writes() {
+    private(async |lab| {
+        let node = Node::new(lab);
+        fs::create_dir_all(&node.conf).unwrap();
+        let stop = AtomicBool::new(false);
+        let seen = thread::scope(|scope| {
+            let reader = scope.spawn(|| reads(&node, &stop));
+            // The reader must end, whatever happens here.
+            let rounds = catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..10 {
+                    let beside = node.conf.join("temporary");
+                    fs::write(&beside, LIST).unwrap();
+                    fs::rename(&beside, node.list()).unwrap();
+                    for verb in ["install", "uninstall"] {
+                        let output = node.run(verb);
+                        assert!(output.status.success(), "{}", said(&output));
+                    }
+                }
+            }));
+            stop.store(true, Ordering::SeqCst);
+            let seen = reader.join().expect("the reader");
+            rounds.expect("the rounds");
+            seen
+        });
+        assert!(seen > 20, "{seen}");
+        assert_eq!(fs::read_to_string(node.list()).unwrap(), LIST);
     });
 }

@@ -1,6 +1,6 @@
 //! What was acknowledged is there, or comes back by itself, and nothing else is: the agent is killed at any moment.
 //!
-//! `PODWIRE_KILLS` sets the rounds of each test (default: 50, in four tests), `PODWIRE_SEED` repeats one.
+//! `PODWIRE_KILLS` sets the rounds of each of four tests, `PODWIRE_SEED` repeats one. Seed and figures are printed.
 
 mod checker;
 mod load;
@@ -10,7 +10,8 @@ use std::{env, time::Duration};
 use podwire_tests::{
     condition::{eventually, holds},
     lab::{Lab, agent::Agent},
-    random::Random,
+    private::measured,
+    random::{self, Random},
 };
 
 use self::{
@@ -19,8 +20,11 @@ use self::{
 };
 use crate::private;
 
+/// Rounds of each test: 200 in all four.
+const ROUNDS: u64 = 50;
+
 fn rounds() -> u64 {
-    env::var("PODWIRE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(50)
+    env::var("PODWIRE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS)
 }
 
 /// What happens between two runs of the agent.
@@ -70,7 +74,8 @@ fn killed_at_any_moment(stream: u64) {
         })
         .await;
         let after = Resources::of(&agent);
-        eprintln!("{figures}; fresh {fresh}, after all of it {after}");
+        let seed = random::seed();
+        measured(&format!("PODWIRE_SEED={seed}, stream {stream}: {figures}; fresh {fresh}, after all of it {after}"));
         after.assert_like(&fresh);
         assert!(figures.acknowledged > figures.rounds / 4, "the load did something: {figures}");
     });

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use podwire_proto::v1::{
-    RenewLeasesRequest, RenewResult, Topology, UpdateLinkRequest, renew_leases_request::Item, renew_leases_response,
-};
+use podwire_proto::v1::{RenewLeasesRequest, RenewResult, Topology, renew_leases_request::Item, renew_leases_response};
 use podwire_tests::{
     condition::{eventually, holds},
-    elements::{lan, lease, link, nic, plug, topology},
+    elements::{cable, lan, lease, link, nic, plug, topology},
 };
 use tonic::Code;
 
@@ -111,13 +109,7 @@ fn a_cable_that_is_pulled_again_and_again_keeps_no_lease_running() {
         agent.apply(wanted).await.unwrap();
         let mut up = false;
         eventually("the lease ends", async || {
-            let update = UpdateLinkRequest {
-                namespace: "lessons".into(),
-                topology: "12".into(),
-                name: "w".into(),
-                up: Some(up),
-                ..UpdateLinkRequest::default()
-            };
+            let update = cable("w", up);
             up = !up;
             let refused = agent.links().update_link(update).await.err().map(|status| status.code());
             holds(refused == Some(Code::NotFound), "it is there")

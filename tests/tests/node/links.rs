@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use podwire_proto::v1::{CreateLinkRequest, DeleteLinkRequest, Link, LinkMode, State, UpdateLinkRequest, link::FarEnd};
+use podwire_proto::v1::{CreateLinkRequest, DeleteLinkRequest, Link, LinkMode, State, link::FarEnd};
 use podwire_tests::{
     condition::{eventually, holds},
-    elements::{ipam, link, nic, nic_at, state, topology},
+    elements::{cable, ipam, link, nic, nic_at, state, topology},
     lab::agent::refused,
     tap::{LACP, LLDP},
 };
@@ -145,13 +145,7 @@ fn a_pulled_cable_takes_carrier_from_both_ends_and_gives_it_back() {
         agent.apply(wanted).await.unwrap();
         let index = a.link("net1")["ifindex"].clone();
         for (up, expected) in [(false, "DOWN"), (true, "UP")] {
-            let request = UpdateLinkRequest {
-                namespace: "lessons".into(),
-                topology: "12".into(),
-                name: "w1".into(),
-                up: Some(up),
-                ..UpdateLinkRequest::default()
-            };
+            let request = cable("w1", up);
             agent.links().update_link(request).await.unwrap();
             for pod in [&a, &b] {
                 eventually("carrier follows the cable", async || {
@@ -174,13 +168,7 @@ fn a_direct_link_has_no_cable_to_pull() {
         let mut wanted = topology("12");
         wanted.links.push(direct());
         agent.apply(wanted).await.unwrap();
-        let request = UpdateLinkRequest {
-            namespace: "lessons".into(),
-            topology: "12".into(),
-            name: "w1".into(),
-            up: Some(false),
-            ..UpdateLinkRequest::default()
-        };
+        let request = cable("w1", false);
         let status = refused(agent.links().update_link(request)).await;
         assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     });

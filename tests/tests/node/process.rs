@@ -228,7 +228,7 @@ fn it_says_what_it_is_and_what_the_kernel_can_do() {
         assert_eq!(node.node_devices, ["eth7"]);
         assert!(!node.version.is_empty());
         assert_eq!(node.kernel.trim(), fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim());
-        for wanted in ["veth", "bridge", "macvlan", "mirred"] {
+        for wanted in ["veth", "bridge", "macvlan", "mirred", "packet"] {
             let found = node.capabilities.iter().find(|each| each.name == wanted);
             let found = found.unwrap_or_else(|| panic!("{wanted}: {:?}", node.capabilities));
             assert!(found.available && found.reason.is_empty() && !found.used_for.is_empty(), "{found:?}");

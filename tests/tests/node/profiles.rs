@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use podwire_proto::v1::{Bridge, L2Profile, State, Toggle, Topology, UpdateAttachmentRequest, UpdateLinkRequest};
+use podwire_proto::v1::{Bridge, L2Profile, State, Toggle, Topology};
 use podwire_tests::{
     condition::{eventually, holds},
-    elements::{bridge, ipam, link, nic, plug, state, topology},
+    elements::{attachment_cable, bridge, cable, ipam, link, nic, plug, state, topology},
     lab::{Lab, pod::Pod},
     tap::Tap,
 };
@@ -141,22 +141,15 @@ fn carrier_is_gone_when_the_reply_comes() {
             let flags = pod.link(name)["flags"].clone();
             flags.as_array().unwrap().iter().any(|flag| flag == "LOWER_UP")
         };
-        let (namespace, topology) = ("lessons".to_owned(), "12".to_owned());
         for up in [false, true, false, true] {
-            let (namespace, topology) = (namespace.clone(), topology.clone());
-            let request =
-                UpdateLinkRequest { namespace, topology, name: "w1".into(), up: Some(up), ..Default::default() };
-            let link = agent.links().update_link(request).await.unwrap().into_inner().link.unwrap();
+            let link = agent.links().update_link(cable("w1", up)).await.unwrap().into_inner().link.unwrap();
             assert_eq!([0, 1].map(|n: usize| carrier(&pods[n], "net1")), [up, up]);
             let seen = link.a.unwrap().status.unwrap();
             assert_eq!((seen.carrier, seen.state()), (up, State::Ready), "as asked, so READY");
             assert!(carrier(&pods[0], "net2"), "nobody else loses it");
         }
         for up in [false, true] {
-            let (namespace, topology) = (namespace.clone(), topology.clone());
-            let request =
-                UpdateAttachmentRequest { namespace, topology, name: "a2".into(), up: Some(up), ..Default::default() };
-            let answer = agent.attachments().update_attachment(request).await.unwrap().into_inner();
+            let answer = agent.attachments().update_attachment(attachment_cable("a2", up)).await.unwrap().into_inner();
             assert_eq!(carrier(&pods[0], "net2"), up);
             assert_eq!(answer.attachment.unwrap().interface.unwrap().status.unwrap().carrier, up);
         }

@@ -63,7 +63,12 @@ fn all_kinds() -> Topology {
     let small = Bridge { mtu: 1400, l2_profile: L2Profile::Standard.into(), ..lan("lan", "10.0.0.0/24") };
     let hub =
         Bridge { l2_profile: L2Profile::Hub.into(), multicast_snooping: true, ..bridge("a-bridge-with-a-long-name") };
-    let macvlan = NodeDevice { parent: "up0".into(), mode: MacvlanMode::Private.into(), ipam: ipam("192.168.7.0/24") };
+    let macvlan = NodeDevice {
+        parent: "up0".into(),
+        mode: MacvlanMode::Private.into(),
+        ipam: ipam("192.168.7.0/24"),
+        ..NodeDevice::default()
+    };
     Topology {
         bridges: vec![small, hub],
         links: vec![stitched, pulled, direct],
@@ -383,11 +388,12 @@ fn a_topology_that_nobody_asked_for_is_removed_with_what_it_has_in_pods() {
         agent.kill();
         let (dir, kernel, pods) = parts();
         let found = Found::look(&dir, &pods).unwrap();
-        let unknown = found.unknown(&BTreeSet::from([key("lessons/13")]));
-        assert_eq!(unknown, [key("lessons/12")]);
-        assert_eq!(found.remove(&unknown[0], &kernel, &pods).unwrap(), []);
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&key("lessons/12"), &key("lessons/13")]);
+        assert_eq!(found.remove(&key("lessons/12"), &kernel, &pods).unwrap(), []);
         podwire_agent::kernel::Kernel::reap(&kernel).unwrap();
         before.assert_same(&lab.snapshot());
-        assert!(found.has_panels() && found.records(&kernel, &pods).unwrap().len() == 1);
+        let kept = found.records(&kernel, &pods).unwrap();
+        assert_eq!(kept.iter().map(|(key, _)| key).collect::<Vec<_>>(), [&key("lessons/13")]);
+        assert!(found.has_panel(&key("lessons/13")));
     });
 }

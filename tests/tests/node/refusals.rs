@@ -245,7 +245,7 @@ fn unknown_values_of_choices_are_invalid() {
         let mut plugged = with_interface(nic("a", "net1"));
         plugged.attachments[0].hairpin = -1;
         plugged.attachments[0].isolated = 99;
-        let device = NodeDevice { parent: "eth0".into(), mode: 99, ipam: None };
+        let device = NodeDevice { parent: "eth0".into(), mode: 99, ..NodeDevice::default() };
         let macvlan = Attachment { target: Some(Target::Device(device)), ..plug("p", nic("a", "net1"), "") };
         let cases: Vec<(Topology, &[&str])> = vec![
             (Topology { links: vec![mode], ..topology("x") }, &["links[0].mode"]),

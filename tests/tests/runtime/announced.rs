@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use podwire_agent::{
-    domain::{intent::PodKey, observed::SandboxId, spec::PodOwner},
+    domain::{announcement::AnnouncedSandbox, intent::PodKey, observed::SandboxId, spec::PodOwner},
     kernel::{NetnsDir, PodDoor},
-    pods::{AnnouncedSandbox, CriPods, PodChange, Pods, Wanted},
+    pods::{CriPods, PodChange, Pods, Wanted},
 };
 use podwire_tests::condition::{PATIENCE, eventually, holds};
 use tokio_stream::StreamExt;

@@ -18,7 +18,7 @@ use podwire_tests::{
 use crate::with_containerd;
 
 /// Where the manifest has the agent's socket on the node.
-const SOCKET: &str = "unix:///run/podwire/agent.sock";
+pub(crate) const SOCKET: &str = "unix:///run/podwire/agent.sock";
 
 const PANEL: &str = "podwire.lessons.12";
 
@@ -34,7 +34,7 @@ fn manifest() -> Option<Container> {
     Some(container)
 }
 
-fn with_image(version: Version, test: impl AsyncFnOnce(&Lab, &mut Containerd, &Container)) {
+pub(crate) fn with_image(version: Version, test: impl AsyncFnOnce(&Lab, &mut Containerd, &Container)) {
     let Some(container) = manifest() else { return };
     with_containerd(version, async |lab, containerd| {
         containerd.import_agent(&container.image).unwrap();
@@ -60,6 +60,11 @@ fn lives(version: Version) {
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
         assert!(root.split(' ').nth(5).unwrap().starts_with("ro"), "{root}");
+
+        // As the documentation has it: kubectl exec daemonset/podwire-agent -- podwire doctor.
+        let doctor = ["podwire", "doctor"].map(str::to_owned);
+        let (code, said) = first.exec(&doctor, Duration::from_secs(10)).await.unwrap();
+        assert!(code == 0 && said.contains("all is well"), "{code} {said}");
 
         let ids = [containerd.pod("a").await, containerd.pod("b").await];
         let [a, b] = [containerd.netns(&ids[0]).await, containerd.netns(&ids[1]).await];

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{agent, until, with_containerd};
 
-const PLUGIN: &str = "podwire-cni";
+pub(crate) const PLUGIN: &str = "podwire-cni";
 
 /// `podwire-cni` as a DaemonSet runs it.
 fn installer(lab: &Lab, containerd: &Containerd, verb: &str, more: &[&str]) -> Command {
@@ -40,7 +40,7 @@ async fn install(lab: &Lab, containerd: &Containerd, away: &str) {
     assert!(list.contains(&format!(r#""agentAway":"{away}""#)), "{list}");
 }
 
-async fn chained(containerd: &Containerd, wanted: bool) {
+pub(crate) async fn chained(containerd: &Containerd, wanted: bool) {
     eventually("containerd has read its configuration", async || {
         let plugins = containerd.plugins().await.map_err(|status| status.to_string())?;
         holds(plugins.iter().any(|name| name == PLUGIN) == wanted, format!("{plugins:?}"))
@@ -48,7 +48,7 @@ async fn chained(containerd: &Containerd, wanted: bool) {
     .await;
 }
 
-fn list(containerd: &Containerd) -> String {
+pub(crate) fn list(containerd: &Containerd) -> String {
     let [_, conf] = containerd.cni_directories();
     fs::read_to_string(conf.join("10-pods.conflist")).unwrap()
 }
@@ -66,7 +66,7 @@ fn lesson() -> Topology {
 }
 
 /// What the first process of a sandbox saw, once it has.
-async fn first_sight(containerd: &Containerd, id: &str) -> String {
+pub(crate) async fn first_sight(containerd: &Containerd, id: &str) -> String {
     eventually("the first process has looked", async || {
         let seen = containerd.first_sight(id).await.map_err(|error| error.to_string())?;
         holds(seen.contains("packets received") || seen.contains("find device"), seen.clone()).map(|()| seen)
@@ -75,7 +75,7 @@ async fn first_sight(containerd: &Containerd, id: &str) -> String {
 }
 
 /// The first process had `net1`, and was answered.
-async fn was_there_first(containerd: &Containerd, id: &str) {
+pub(crate) async fn was_there_first(containerd: &Containerd, id: &str) {
     let seen = first_sight(containerd, id).await;
     assert!(seen.contains("inet 10.0.0.") && seen.contains("1 packets received"), "{seen}");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -10,12 +11,16 @@ use std::{
 };
 
 use podwire_proto::cri::{
-    ContainerEventResponse, GetEventsRequest, ListPodSandboxRequest, ListPodSandboxResponse, PodSandbox,
-    PodSandboxStatusRequest, PodSandboxStatusResponse, VersionRequest, VersionResponse,
+    ContainerEventResponse, ContainerEventType, GetEventsRequest, ListPodSandboxRequest, ListPodSandboxResponse,
+    PodSandbox, PodSandboxStatusRequest, PodSandboxStatusResponse, VersionRequest, VersionResponse,
     runtime_service_server::{RuntimeService, RuntimeServiceServer},
 };
-use tokio::net::UnixListener;
-use tokio_stream::{Stream, wrappers::UnixListenerStream};
+use podwire_tests::condition::{eventually, holds};
+use tokio::{net::UnixListener, sync::broadcast};
+use tokio_stream::{
+    Stream, StreamExt,
+    wrappers::{BroadcastStream, UnixListenerStream},
+};
 use tonic::{Request, Response, Status, transport::Server};
 
 /// Where it listens.
@@ -32,13 +37,27 @@ struct Inner {
     lists: AtomicUsize,
     statuses: AtomicUsize,
     streams: AtomicUsize,
+    /// Events for all listeners; none: a stream of them ends at once.
+    events: Option<broadcast::Sender<ContainerEventResponse>>,
 }
 
 impl Fake {
-    /// Starts it.
+    /// Starts one without events.
     pub(crate) fn serve() -> Self {
-        let fake = Self::default();
-        let listener = UnixListener::bind(SOCKET).unwrap();
+        Self::default().at(SOCKET)
+    }
+
+    /// Starts one that has events.
+    pub(crate) fn with_events() -> Self {
+        let events = Some(broadcast::Sender::new(64));
+        Self(Arc::new(Inner { events, ..Inner::default() })).at(SOCKET)
+    }
+
+    /// Starts it at another socket.
+    pub(crate) fn at(self, socket: &str) -> Self {
+        let fake = self;
+        std::fs::create_dir_all(Path::new(socket).parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(socket).unwrap();
         let service = RuntimeServiceServer::new(fake.clone()).max_encoding_message_size(16 * 1024 * 1024);
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(UnixListenerStream::new(listener)));
         fake
@@ -61,6 +80,18 @@ impl Fake {
     /// Adds one that is READY, with its network at a path.
     pub(crate) fn ready(&self, id: &str, pod: &str, path: &str, created_at: i64) {
         self.add(id, pod, 0, created_at, Some(info(path)));
+    }
+
+    /// Tells of an event of a sandbox to those who listen, and waits for the first of them.
+    pub(crate) async fn tell(&self, id: &str, kind: ContainerEventType) {
+        let events = self.0.events.as_ref().unwrap();
+        eventually("somebody listens", async || holds(events.receiver_count() > 0, "nobody")).await;
+        let event = ContainerEventResponse {
+            container_id: id.to_owned(),
+            container_event_type: kind.into(),
+            ..ContainerEventResponse::default()
+        };
+        events.send(event).unwrap();
     }
 
     /// How often it was asked for its list, for a status, for its events.
@@ -102,12 +133,15 @@ impl RuntimeService for Fake {
         Ok(Response::new(PodSandboxStatusResponse { status: None, info }))
     }
 
-    /// Ends at once, each time.
+    /// Where it has no events it ends at once, each time.
     async fn get_container_events(
         &self,
         _: Request<GetEventsRequest>,
     ) -> Result<Response<Self::GetContainerEventsStream>, Status> {
         self.0.streams.fetch_add(1, Ordering::SeqCst);
-        Ok(Response::new(Box::pin(tokio_stream::empty())))
+        let Some(events) = &self.0.events else { return Ok(Response::new(Box::pin(tokio_stream::empty()))) };
+        let events =
+            BroadcastStream::new(events.subscribe()).map(|event| event.map_err(|_| Status::data_loss("lagged")));
+        Ok(Response::new(Box::pin(events)))
     }
 }

@@ -3,17 +3,20 @@
 use std::{
     fs,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use podwire_tests::{
     condition::{eventually, holds, within},
     lab::Lab,
-    private::{measured, skip},
+    private::measured,
 };
 
-use crate::private;
+use crate::{
+    daemon::{Daemon, is_missing, said},
+    private,
+};
 
 /// Where Debian's package frr has its programs.
 const FRR: &str = "/usr/lib/frr";
@@ -38,15 +41,6 @@ links:
   b: {pod: r1, name: net2, addresses: [10.1.31.2/30]}
 ";
 
-/// A daemon that runs, and is killed with its test.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill().and_then(|()| self.0.wait());
-    }
-}
-
 /// FRR's configuration: all interfaces in one area, with the shortest timers.
 fn configuration(router: &str, number: usize) -> String {
     let interface = |name: &str| {
@@ -64,13 +58,11 @@ fn configuration(router: &str, number: usize) -> String {
 }
 
 fn start(daemon: &str, router: &str, folder: &str) -> Daemon {
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{router}")).arg(format!("{FRR}/{daemon}"));
+    let file = |end: &str| format!("{folder}/{daemon}.{end}");
     // Without a TCP port of its own, and in the foreground.
-    command.args(["-N", router, "-P", "0", "-f", &format!("{folder}/{daemon}.conf")]);
-    command.args(["-i", &format!("{folder}/{daemon}.pid"), "--log", &format!("file:{folder}/{daemon}.log")]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Daemon(command.spawn().unwrap())
+    let (configuration, pid, log) = (file("conf"), file("pid"), format!("file:{}", file("log")));
+    let arguments = ["-N", router, "-P", "0", "-f", &configuration, "-i", &pid, "--log", &log];
+    Daemon::start(router, &format!("{FRR}/{daemon}"), &arguments)
 }
 
 /// Starts a router in its pod.
@@ -91,8 +83,7 @@ async fn route(lab: &Lab, router: &str, number: usize) -> [Daemon; 2] {
 
 /// What a router's shell says.
 fn ask(router: &str, question: &str) -> String {
-    let output = Command::new("vtysh").args(["-N", router, "-c", question]).output().unwrap();
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    said("vtysh", &["-N", router, "-c", question])
 }
 
 /// Waits until a router has so many neighbours in state Full.
@@ -106,13 +97,8 @@ async fn full(router: &str, neighbours: usize) {
 
 #[test]
 fn three_routers_of_frr_reach_full_and_route_around_a_link_that_is_pulled() {
-    if !nix::unistd::geteuid().is_root() {
-        return skip("FRR's daemons change to a user of their own: root is needed");
-    }
-    for program in ["/usr/lib/frr/zebra", "/usr/lib/frr/ospfd", "/usr/bin/vtysh"] {
-        if !Path::new(program).exists() {
-            return skip(&format!("no {program}: apt-get install --no-install-recommends frr"));
-        }
+    if is_missing("frr", &["/usr/lib/frr/zebra", "/usr/lib/frr/ospfd", "/usr/bin/vtysh"]) {
+        return;
     }
     private(async |lab| {
         let [r1, ..] = lab.pods(ROUTERS);

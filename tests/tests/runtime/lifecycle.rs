@@ -38,6 +38,8 @@ fn wired(version: Version) {
             assert!(pod.sandbox_id.starts_with(id.as_str()) && pod.problem.is_empty(), "{pod:?}");
             assert!(pod.uid.starts_with("uid-of-") && pod.netns_path.contains("/netns/"), "{pod:?}");
         }
+        let polled = agent.log().contains("no events of the container runtime: its list is polled");
+        assert_eq!(polled, !containerd.has_events(), "{}", agent.log());
         agent.delete("12").await.unwrap();
         assert_eq!(a.interfaces(), ["eth0"]);
         eventually("the panel is taken down", async || holds(lab.panels().is_empty(), "not yet")).await;

@@ -8,14 +8,19 @@ mod announced;
 mod as_pod;
 mod bad;
 mod cni;
+mod cni_as_pod;
+mod daemon;
 mod delays;
 mod fake;
+mod found;
 mod frr;
 mod lifecycle;
+mod lldp;
 mod races;
 mod recover;
 mod refusals;
 mod restarts;
+mod routing;
 
 use podwire_proto::v1::{State, Topology};
 use podwire_tests::{

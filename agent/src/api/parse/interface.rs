@@ -5,6 +5,7 @@ use podwire_proto::v1::{self, interface::Owner};
 use crate::{
     api::limits::ADDRESSES_PER_INTERFACE,
     domain::{
+        device::netns_file,
         mtu::Mtu,
         spec::{InterfaceSpec, NetnsRef, PodOwner},
     },
@@ -97,23 +98,10 @@ pub(super) fn owner(found: &mut Findings, at: Place<'_>, message: Option<Owner>)
 
 /// A file name, or `/proc/<pid>/ns/net`. Never a path of the caller's choice: the agent would open it as root.
 fn netns(text: &str) -> Result<NetnsRef, &'static str> {
-    /// `NAME_MAX` of linux/limits.h.
-    const NAME_BYTES: usize = 255;
     if let Some(pid) = text.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/ns/net")) {
         let plain = !pid.starts_with('0') && pid.bytes().all(|b| b.is_ascii_digit());
         let number = pid.parse().ok().filter(|pid| plain && i32::try_from(*pid).is_ok());
         return number.map(NetnsRef::Process).ok_or("its process id is not a number");
     }
-    match text {
-        "" => Err("it is empty"),
-        "." | ".." => Err("it is a directory"),
-        _ if text.contains('/') => {
-            Err("only a name below the agent's netns directory or `/proc/<pid>/ns/net` may be there")
-        }
-        _ if text.chars().any(char::is_control) => Err("it has a control character"),
-        _ if text.len() > NAME_BYTES => Err("a file name has at most 255 bytes"),
-        // `podwire.<namespace>.<topology>`, and those that wait for their removal.
-        _ if text.starts_with("podwire.") || text.starts_with("podwire_retired.") => Err("it is a panel's"),
-        _ => Ok(NetnsRef::Name(text.to_owned())),
-    }
+    netns_file(text).map(|()| NetnsRef::Name(text.to_owned()))
 }

@@ -8,8 +8,8 @@ use tonic::Request;
 
 use crate::{
     api::deadline::until,
-    domain::{name::ContainerId, observed::SandboxId},
-    panel::{AnnouncedSandbox, ChangeError},
+    domain::{announcement::AnnouncedSandbox, name::ContainerId, observed::SandboxId},
+    panel::{ChangeError, as_seen_here},
 };
 
 use super::{findings::Findings, place::Place};
@@ -76,7 +76,7 @@ fn sandbox(message: Option<v1::Sandbox>) -> Result<AnnouncedSandbox, ChangeError
     }
     let sandbox = (|| {
         let (namespace, pod, uid, sandbox_id) = (namespace?, pod?, uid?, sandbox_id?);
-        Some(AnnouncedSandbox { namespace, pod, uid, sandbox_id, netns_path }.as_seen_here())
+        Some(as_seen_here(AnnouncedSandbox { namespace, pod, uid, sandbox_id, netns_path }))
     })();
     found.finish(sandbox)
 }

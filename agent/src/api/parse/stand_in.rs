@@ -3,7 +3,6 @@
 //! A request gets all its violations at once: also those between the elements that are sound by themselves.
 
 use crate::domain::{
-    bridge::L2Profile,
     impairment::Impairment,
     name::{ElementName, PodName, TopologyKey},
     spec::{
@@ -52,18 +51,7 @@ fn interface(kind: char, i: usize) -> Option<InterfaceSpec> {
 }
 
 fn stand_in_bridge(i: usize) -> Option<BridgeSpec> {
-    Some(BridgeSpec {
-        name: name('b', i)?,
-        mtu: None,
-        mac: None,
-        ipam: None,
-        hairpin: false,
-        isolated: false,
-        l2_profile: L2Profile::default(),
-        stp: false,
-        mcast_snooping: false,
-        ageing: None,
-    })
+    Some(BridgeSpec::named(name('b', i)?))
 }
 
 fn stand_in_link(i: usize) -> Option<LinkSpec> {
@@ -87,6 +75,7 @@ fn stand_in_attachment(i: usize) -> Option<AttachmentSpec> {
         target: Target::Device(device),
         hairpin: None,
         isolated: None,
+        vlan: None,
         up: true,
         flood: None,
         mcast_flood: None,

@@ -10,6 +10,8 @@ use crate::{
         name::{ElementName, PodName},
         spec::{AttachmentSpec, BridgeSpec, End, InterfaceId, LinkMode, LinkSpec, MacvlanMode, PodOwner, Target},
         status::{InterfaceStatus, State},
+        uplink::{UplinkSpec, VlanId, Way},
+        vlans::Membership,
     },
     panel::{ChangeError, TopologyView},
 };
@@ -128,7 +130,12 @@ impl<'a> Elements<'a> {
             stp: spec.stp,
             multicast_snooping: spec.mcast_snooping,
             ageing: spec.ageing.map(|seconds| prost_types::Duration { seconds: seconds.into(), nanos: 0 }),
-            status: Some(self.worst(parts)),
+            vlan_aware: spec.vlan_aware,
+            uplink: spec.uplink.as_ref().map(|uplink| {
+                let (vlan, bridge_port) = way(uplink);
+                v1::Uplink { parent: uplink.parent.to_string(), vlan, bridge_port }
+            }),
+            status: Some(self.worst(parts.chain(self.interfaces.seen(&id(&spec.name, End::Only))))),
         }
     }
 
@@ -169,7 +176,19 @@ impl<'a> Elements<'a> {
                 }
                 .into(),
                 ipam: device.ipam.as_ref().map(ipam),
+                vlan: None,
+                bridge_port: false,
             }),
+            Target::Uplink(target) => {
+                let (vlan, bridge_port) = way(&target.uplink);
+                v1::attachment::Target::Device(v1::NodeDevice {
+                    parent: target.uplink.parent.to_string(),
+                    mode: v1::MacvlanMode::Unspecified.into(),
+                    ipam: target.ipam.as_ref().map(ipam),
+                    vlan,
+                    bridge_port,
+                })
+            }
         };
         let port = self.view.ports.get(&id(&spec.name, End::Only));
         v1::Attachment {
@@ -180,6 +199,7 @@ impl<'a> Elements<'a> {
             isolated: toggle(spec.isolated).into(),
             flood: toggle(spec.flood).into(),
             multicast_flood: toggle(spec.mcast_flood).into(),
+            vlan: spec.vlan.as_ref().map(membership),
             up: toggle(Some(spec.up)).into(),
             to_interface: impairment(&spec.to_interface),
             to_interface_status: direction(None, port),
@@ -187,10 +207,17 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The worst of some interfaces; READY where there are none. It is in that state since the first of the worst
-    /// came into it, and READY since the last of all did.
+    /// The worst of some interfaces; that of the topology as a whole where there are none. It is in that state since the
+    /// first of the worst came into it, and READY since the last of all did.
     fn worst(&self, parts: impl Iterator<Item = &'a InterfaceStatus>) -> v1::Status {
         let parts: Vec<_> = parts.collect();
+        if let (true, Some((whole, reason))) = (parts.is_empty(), &self.view.trouble) {
+            return v1::Status {
+                state: state(*whole).into(),
+                reason: reason.clone(),
+                since: Some(self.view.since.into()),
+            };
+        }
         let worst = parts.iter().map(|part| part.state).max().unwrap_or(State::Ready);
         let those = || parts.iter().filter(|part| part.state == worst);
         let since = those().map(|part| part.since);
@@ -205,6 +232,26 @@ impl<'a> Elements<'a> {
 
 fn id(element: &ElementName, end: End) -> InterfaceId {
     InterfaceId { element: element.clone(), end }
+}
+
+fn membership(vlan: &Membership) -> v1::PortVlan {
+    let number = |vlan: VlanId| u32::from(vlan.number());
+    match vlan {
+        Membership::Access(vlan) => v1::PortVlan { access: number(*vlan), ..v1::PortVlan::default() },
+        Membership::Trunk { tagged, native } => {
+            let range = |(first, last): &(VlanId, VlanId)| v1::VlanRange { first: number(*first), last: number(*last) };
+            let trunk = tagged.iter().map(range).collect();
+            v1::PortVlan { access: 0, trunk, native: native.map(number).unwrap_or_default() }
+        }
+    }
+}
+
+/// `vlan` and `bridge_port` of an uplink.
+fn way(uplink: &UplinkSpec) -> (Option<u32>, bool) {
+    match uplink.way {
+        Way::Vlan(vlan) => (Some(vlan.number().into()), false),
+        Way::BridgePort => (None, true),
+    }
 }
 
 fn toggle(on: Option<bool>) -> v1::Toggle {

@@ -94,6 +94,8 @@ fn named(key: &TopologyKey) -> v1::Topology {
 fn status(view: &TopologyView) -> v1::TopologyStatus {
     let worst = view.state();
     let first = view.interfaces.iter().find(|(_, seen)| worst != State::Ready && seen.state == worst);
+    let first = first.map(|(id, seen)| format!("{id}: {}", seen.reason));
+    let whole = view.trouble.as_ref().map(|(_, reason)| reason.clone());
     let ready = view.interfaces.values().filter(|seen| seen.state == State::Ready).count();
     let owner = match view.intent.ownership {
         Ownership::Apply => v1::Owner::Apply,
@@ -101,7 +103,7 @@ fn status(view: &TopologyView) -> v1::TopologyStatus {
     };
     v1::TopologyStatus {
         state: state(worst).into(),
-        reason: first.map(|(id, seen)| format!("{id}: {}", seen.reason)).unwrap_or_default(),
+        reason: whole.or(first).unwrap_or_default(),
         since: Some(view.since.into()),
         owner: owner.into(),
         panel: view.panel.clone(),

@@ -165,6 +165,7 @@ fn each_interface_that_waits_is_a_precondition() {
         ports: BTreeMap::new(),
         lease_expires: None,
         panel: String::new(),
+        trouble: None,
     };
     let status = Status::from(ChangeError::NotReady(Box::new(view)));
     assert_eq!(status.code(), Code::DeadlineExceeded);

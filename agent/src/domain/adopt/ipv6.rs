@@ -20,6 +20,11 @@ pub(super) fn fit(spec: &mut TopologySpec) {
             (link.a.mtu, link.b.mtu) = (minimum, minimum);
         }
     }
+    for plug in spec.attachments.iter_mut().filter(|plug| plug.target.uplink().is_some()) {
+        if too_small(plug.interface.mtu) && has_ipv6(&plug.interface) {
+            plug.interface.mtu = minimum;
+        }
+    }
     for bridge in spec.bridges.iter_mut().filter(|bridge| too_small(bridge.mtu)) {
         let on_it = |target: &Target| matches!(target, Target::Bridge(name) if *name == bridge.name);
         let mut plugs = spec.attachments.iter().filter(|plug| on_it(&plug.target));

@@ -10,7 +10,9 @@ use crate::domain::{
     mtu::Mtu,
     name::ElementName,
     observed::{PortState, Redirect},
-    spec::{AttachmentSpec, End, InterfaceId, InterfaceSpec, LinkMode, LinkSpec, Target},
+    spec::{AttachmentSpec, End, InterfaceId, InterfaceSpec, LinkMode, LinkSpec, Target, UplinkTarget},
+    uplink::UplinkSpec,
+    vlans::PortVlans,
 };
 
 use super::{
@@ -65,7 +67,10 @@ impl<'a> Adoption<'a> {
             return Err(format!("`{element}` is a bridge"));
         }
         match plugged {
-            [only] if only.end == End::Only => self.attached(element, only),
+            [only] if only.end == End::Only => match self.uplink_behind(only.port) {
+                Some(uplink) => self.uplinked(element, only, uplink),
+                None => self.attached(element, only),
+            },
             [a, b] if (a.end, b.end) == (End::A, End::B) => self.stitched(element, a, b),
             [_] => Err("the other end of its link is not there".to_owned()),
             several => {
@@ -98,9 +103,39 @@ impl<'a> Adoption<'a> {
             target,
             hairpin: on(options.hairpin),
             isolated: on(options.isolated),
+            vlan: port.vlans.as_ref().filter(|_| self.is_aware(master)).and_then(PortVlans::membership),
             flood: off(options.flood),
             mcast_flood: off(options.mcast_flood),
             up: port.up,
+            to_interface: Impairment::default(),
+        });
+        self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::Only }, assigned);
+        Ok(())
+    }
+
+    fn is_aware(&self, bridge: u32) -> bool {
+        let mut all = self.observed.panel.iter().flat_map(|panel| panel.bridges.values());
+        all.any(|state| state.index == bridge && state.options.vlan_filtering)
+    }
+
+    fn uplinked(&mut self, element: &ElementName, plugged: &Plugged<'_>, uplink: UplinkSpec) -> Result<(), String> {
+        if plugged.port.master.is_some() {
+            return Err("it is in a bridge, and stitched to an uplink too".to_owned());
+        }
+        // Where somebody changed one, the larger: nothing that passes now is too large for it.
+        let own = Mtu::try_from(plugged.port.mtu.max(plugged.seen.link.mtu)).ok();
+        let mtu = own.filter(|own| own.bytes() < self.parent_mtu(&uplink, plugged.port));
+        let (interface, assigned) = self.behind(plugged, mtu);
+        self.kept.spec.attachments.push(AttachmentSpec {
+            name: element.clone(),
+            interface,
+            target: Target::Uplink(UplinkTarget { uplink, ipam: None }),
+            hairpin: None,
+            isolated: None,
+            vlan: None,
+            flood: None,
+            mcast_flood: None,
+            up: self.is_uplink_plugged(plugged.port),
             to_interface: Impairment::default(),
         });
         self.kept.assigned.insert(InterfaceId { element: element.clone(), end: End::Only }, assigned);

@@ -174,6 +174,7 @@ impl<'a> Adoption<'a> {
                     target: Target::Device(DeviceSpec { parent: parent.clone(), mode: *mode, ipam: None }),
                     hairpin: None,
                     isolated: None,
+                    vlan: None,
                     flood: None,
                     mcast_flood: None,
                     up: true,

@@ -11,7 +11,8 @@ use crate::domain::{
         sample::{addressed, any_spec, bridge, interface, ipam, link, on_device, plugged, topology},
     },
     intent::{Generation, Ownership},
-    spec::{AttachmentSpec, End, InterfaceSpec, IpamSpec, NetnsRef, SubnetSpec},
+    spec::{AttachmentSpec, BridgeSpec, End, InterfaceSpec, IpamSpec, NetnsRef, SubnetSpec, Target, UplinkTarget},
+    uplink::UplinkSpec,
 };
 
 /// Other topologies: NICs and device addresses that are not free. A pod and a network namespace of one name are one.
@@ -19,6 +20,7 @@ use crate::domain::{
 struct Others {
     nics: BTreeSet<String>,
     addresses: BTreeSet<IpAddr>,
+    vlans: BTreeSet<(IfName, VlanId)>,
 }
 
 impl Claims for Others {
@@ -28,6 +30,10 @@ impl Claims for Others {
 
     fn address_owner(&self, _: &IfName, address: IpAddr) -> Option<TopologyKey> {
         self.addresses.contains(&address).then(TopologyKey::default)
+    }
+
+    fn vlan_owner(&self, parent: &IfName, vlan: VlanId) -> Option<TopologyKey> {
+        self.vlans.contains(&(parent.clone(), vlan)).then(TopologyKey::default)
     }
 
     fn pod_key(&self, _: &Namespace, owner: &PodOwner) -> PodKey {
@@ -184,6 +190,27 @@ fn addresses_on_a_device_are_unique_on_the_node() {
         owner: Box::default(),
     };
     assert_eq!(error, expected);
+}
+
+#[test]
+fn a_vlan_of_another_topology_is_refused() {
+    let vlan = |id: u32| id.try_into().unwrap();
+    let on = |id| UplinkSpec { parent: "eth0".parse().unwrap(), way: Way::Vlan(vlan(id)) };
+    let target = |id| Target::Uplink(UplinkTarget { uplink: on(id), ipam: None });
+    let plug = |id| AttachmentSpec { target: target(id), ..on_device("p1", interface("bb1", ""), None) };
+    let others = Others { vlans: [("eth0".parse().unwrap(), vlan(7))].into(), ..Others::default() };
+    let taken = |field: &str| AssignError::VlanTaken {
+        field: field.to_owned(),
+        vlan: vlan(7),
+        parent: "eth0".to_owned(),
+        owner: Box::default(),
+    };
+    let spec = |id| TopologySpec { attachments: vec![plug(id)], ..topology() };
+    assert_eq!(assign(&spec(7), None, &others).unwrap_err(), taken("attachments[0].device.vlan"));
+    assert!(assign(&spec(8), None, &others).is_ok());
+    let bridges = vec![BridgeSpec { uplink: Some(on(7)), ..bridge("lan1", None) }];
+    let spec = TopologySpec { bridges, ..topology() };
+    assert_eq!(assign(&spec, None, &others).unwrap_err(), taken("bridges[0].uplink.vlan"));
 }
 
 #[test]

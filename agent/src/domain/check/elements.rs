@@ -5,7 +5,8 @@ use std::collections::{HashMap, hash_map::Entry};
 use crate::domain::{
     bridge::L2Profile,
     name::ElementName,
-    spec::{LinkMode, Target, TopologySpec},
+    spec::{DeviceSpec, LinkMode, Target, TopologySpec, UplinkTarget},
+    uplink::UplinkSpec,
     violation::Violation,
 };
 
@@ -22,10 +23,19 @@ pub(super) fn check(spec: &TopologySpec, found: &mut Vec<Violation>) {
                 format!("{path}.bridge"),
                 format!("there is no bridge `{name}` in the request: add it to `bridges`, or name one that is there"),
             )),
-            Target::Bridge(_) => {}
-            Target::Device(device) => {
-                let parent = &device.parent;
+            Target::Bridge(name) => {
+                let bridge = bridges.get(name).and_then(|at| spec.bridges.get(*at));
+                if attachment.vlan.is_some() && bridge.is_some_and(|bridge| !bridge.vlan_aware) {
+                    found.push(Violation::new(
+                        format!("{path}.vlan"),
+                        format!("bridge `{name}` does not tell VLANs apart: set its `vlan_aware`, or leave it out"),
+                    ));
+                }
+            }
+            Target::Device(DeviceSpec { parent, .. })
+            | Target::Uplink(UplinkTarget { uplink: UplinkSpec { parent, .. }, .. }) => {
                 for (switch, given) in [
+                    ("vlan", attachment.vlan.is_some()),
                     ("hairpin", attachment.hairpin.is_some()),
                     ("isolated", attachment.isolated.is_some()),
                     ("flood", attachment.flood.is_some()),
@@ -41,7 +51,7 @@ pub(super) fn check(spec: &TopologySpec, found: &mut Vec<Violation>) {
                         ));
                     }
                 }
-                if !attachment.up {
+                if !attachment.up && matches!(attachment.target, Target::Device(_)) {
                     found.push(Violation::new(
                         format!("{path}.up"),
                         format!("there is no cable to device `{parent}` that could be pulled: detach it instead"),

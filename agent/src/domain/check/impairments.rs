@@ -35,10 +35,13 @@ pub(super) fn check(spec: &TopologySpec, plugs: &[Plug<'_>], found: &mut Vec<Vio
         match &attachment.target {
             Target::Device(device) if !attachment.to_interface.is_nothing() => found.push(Violation::new(
                 path,
-                format!("on device `{}` there is no port that could impair it: plug it into a bridge", device.parent),
+                format!(
+                    "on device `{}` there is no port that could impair it: plug it into a bridge, or onto a VLAN",
+                    device.parent
+                ),
             )),
             Target::Device(_) => {}
-            Target::Bridge(_) => {
+            Target::Bridge(_) | Target::Uplink(_) => {
                 let plug = plugs.get(2 * spec.links.len() + i);
                 let own = attachment.interface.mtu;
                 let mtu = own.or_else(|| wire_mtu(spec, plug?.segment)).unwrap_or_default();

@@ -63,7 +63,7 @@ pub(super) fn wire_mtu(spec: &TopologySpec, segment: Option<Segment<'_>>) -> Opt
     match segment? {
         Segment::Bridge(i) => Some(spec.bridges[i].mtu.unwrap_or_default()),
         Segment::Link(i) => Some(spec.links[i].a.mtu.or(spec.links[i].b.mtu).unwrap_or_default()),
-        Segment::Device(_) => None,
+        Segment::Device(_) | Segment::Vlan(..) => None,
     }
 }
 

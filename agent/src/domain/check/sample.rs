@@ -8,7 +8,6 @@ use ipnetwork::IpNetwork;
 use proptest::prelude::*;
 
 use crate::domain::{
-    bridge::L2Profile,
     impairment::{Chance, Distribution, Impairment, Loss, Netem, Rate, Share},
     mac::Mac,
     name::TopologyKey,
@@ -45,18 +44,7 @@ pub(crate) fn addressed(pod: &str, addresses: &[&str]) -> InterfaceSpec {
 
 /// A bridge.
 pub(crate) fn bridge(name: &str, ipam: Option<IpamSpec>) -> BridgeSpec {
-    BridgeSpec {
-        name: name.parse().unwrap(),
-        mtu: None,
-        mac: None,
-        ipam,
-        hairpin: false,
-        isolated: false,
-        l2_profile: L2Profile::default(),
-        stp: false,
-        mcast_snooping: false,
-        ageing: None,
-    }
+    BridgeSpec { ipam, ..BridgeSpec::named(name.parse().unwrap()) }
 }
 
 /// A stitched link.
@@ -81,6 +69,7 @@ pub(crate) fn plugged(name: &str, bridge: &str, interface: InterfaceSpec) -> Att
         target: Target::Bridge(bridge.parse().unwrap()),
         hairpin: None,
         isolated: None,
+        vlan: None,
         up: true,
         flood: None,
         mcast_flood: None,

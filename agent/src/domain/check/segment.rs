@@ -6,6 +6,7 @@ use crate::domain::{
     if_name::IfName,
     name::ElementName,
     spec::{InterfaceId, InterfaceSpec, IpamSpec, Target, TopologySpec},
+    uplink::{VlanId, Way},
 };
 
 /// What interfaces share frames on, and so the scope in which addresses and MACs are unique. By position: names may be
@@ -18,6 +19,8 @@ pub(in crate::domain) enum Segment<'a> {
     Bridge(usize),
     /// A device of the node; other topologies may use it too.
     Device(&'a IfName),
+    /// A VLAN of a device of the node: the topology's own.
+    Vlan(&'a IfName, VlanId),
 }
 
 /// An interface of a spec and what it is plugged into.
@@ -47,6 +50,14 @@ pub(in crate::domain) fn plugs(spec: &TopologySpec) -> Vec<Plug<'_>> {
     let of_attachments = spec.attachments.iter().enumerate().map(|(i, attachment)| match &attachment.target {
         Target::Device(device) => {
             (Some(Segment::Device(&device.parent)), device.ipam.as_ref(), format!("attachments[{i}].device.ipam"))
+        }
+        Target::Uplink(target) => {
+            let parent = &target.uplink.parent;
+            let segment = match target.uplink.way {
+                Way::Vlan(vlan) => Segment::Vlan(parent, vlan),
+                Way::BridgePort => Segment::Device(parent),
+            };
+            (Some(segment), target.ipam.as_ref(), format!("attachments[{i}].device.ipam"))
         }
         Target::Bridge(name) => match bridges.get(name) {
             Some(b) => (Some(Segment::Bridge(*b)), spec.bridges[*b].ipam.as_ref(), format!("bridges[{b}].ipam")),

@@ -4,7 +4,7 @@ use ipnetwork::IpNetwork;
 
 use crate::domain::{
     ipam::{Block, contains, gateway, number},
-    spec::{IpamSpec, RouteSpec, SubnetSpec, Target, TopologySpec},
+    spec::{IpamSpec, RouteSpec, SubnetSpec, TopologySpec},
     violation::Violation,
 };
 
@@ -14,13 +14,8 @@ use super::routes::is_link_local;
 pub(super) fn check(spec: &TopologySpec, found: &mut Vec<Violation>) {
     let bridges = spec.bridges.iter().enumerate().map(|(i, b)| (b.ipam.as_ref(), format!("bridges[{i}].ipam")));
     let links = spec.links.iter().enumerate().map(|(i, l)| (l.ipam.as_ref(), format!("links[{i}].ipam")));
-    let devices = spec.attachments.iter().enumerate().map(|(i, a)| {
-        let ipam = match &a.target {
-            Target::Device(device) => device.ipam.as_ref(),
-            Target::Bridge(_) => None,
-        };
-        (ipam, format!("attachments[{i}].device.ipam"))
-    });
+    let devices = spec.attachments.iter().enumerate();
+    let devices = devices.map(|(i, a)| (a.target.ipam(), format!("attachments[{i}].device.ipam")));
     for (ipam, path) in bridges.chain(links).chain(devices) {
         if let Some(ipam) = ipam {
             check_ipam(ipam, &path, found);

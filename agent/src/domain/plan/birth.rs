@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::domain::{
     desired::{Nic, Wire},
     intent::{NicKey, PodKey},
-    step::Step,
+    step::{NewNic, Step},
 };
 
-use super::{Fate, View};
+use super::{Fate, View, inside};
 
 /// Makes NICs pod by pod in order. A DIRECT link makes a NIC in two pods at once: it waits until it is next in both.
 /// Where two such links cross, no order serves both pods, and one of them gets its turn early.
@@ -52,7 +52,7 @@ fn is_next(nic: &Nic, queues: &BTreeMap<&PodKey, VecDeque<&Nic>>) -> bool {
         Wire::Direct { far } => {
             queues.get(&far.pod).and_then(|queue| queue.front()).is_some_and(|next| next.key == *far)
         }
-        Wire::Bridge { .. } | Wire::Stitch { .. } | Wire::Device { .. } => true,
+        Wire::Bridge { .. } | Wire::Stitch { .. } | Wire::Uplink { .. } | Wire::Device { .. } => true,
     }
 }
 
@@ -62,6 +62,10 @@ fn make<'a>(nic: &'a Nic, view: &View<'a>, made: &mut BTreeSet<&'a NicKey>, step
     }
     match &nic.wire {
         Wire::Bridge { bridge, .. } => steps.push(Step::CreateVeth(nic.into(), Some(bridge.clone()))),
+        Wire::Uplink { .. } => {
+            let new = NewNic { mtu: inside::mtu(view, nic), ..nic.into() };
+            steps.push(Step::CreateVeth(new, None));
+        }
         Wire::Stitch { .. } => steps.push(Step::CreateVeth(nic.into(), None)),
         Wire::Device { parent, mode } => {
             steps.push(Step::CreateMacvlan { nic: nic.into(), parent: parent.clone(), mode: *mode });

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     desired::{Desired, Nic, Wire},
-    device::{PANEL_PREFIX, mark, panel_name, port_device_name},
+    device::{Mark, PANEL_PREFIX, mark, panel_name, port_device_name},
     intent::NicKey,
     observed::{LinkKind, PodLink, PodState, PodView, PortState},
     spec::InterfaceId,
     step::Step,
 };
 
-use super::{Known, Trouble, removal::remove_port};
+use super::{Known, Trouble, removal::remove_port, uplinks};
 
 /// What becomes of a NIC.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ pub(super) fn fates<'a>(known: &Known<'a>) -> Fates<'a> {
         }
     }
     both_or_neither(known.desired, &mut fates);
+    uplinks::troubles(known, &mut fates);
     fates
 }
 
@@ -107,7 +108,7 @@ fn judge<'a>(nic: &Nic, known: &Known<'a>) -> Judgement<'a> {
     if let Some(link) = pod.links.get(nic.key.name.as_str()) {
         let behind_port = behind_port(nic, known).is_some();
         let (kept, port) = match &nic.wire {
-            Wire::Bridge { .. } | Wire::Stitch { .. } => (behind_port, port),
+            Wire::Bridge { .. } | Wire::Stitch { .. } | Wire::Uplink { .. } => (behind_port, port),
             Wire::Direct { .. } | Wire::Device { .. } => (matches_wire(link, nic, known), None),
         };
         if kept {
@@ -172,7 +173,9 @@ pub(super) fn provable<'a>(nic: &Nic, known: &Known<'a>) -> Option<&'a PodLink> 
     let key = &known.desired.key;
     let ours = format!("{}.", panel_name(key));
     let marked = |name: &String| name.starts_with(&ours) || *name == mark(key, &nic.id);
-    let signed = link.mac == Some(nic.mac) || link.altnames.iter().any(marked);
+    let of_another = |name: &String| name.parse::<Mark>().is_ok_and(|mark| mark.key != *key);
+    let signed =
+        (link.mac == Some(nic.mac) && !link.altnames.iter().any(of_another)) || link.altnames.iter().any(marked);
     (signed && matches_wire(link, nic, known)).then_some(link)
 }
 

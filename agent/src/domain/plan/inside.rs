@@ -8,6 +8,7 @@ use crate::domain::{
     mtu::Mtu,
     observed::{PodLink, PodState},
     step::Step,
+    uplink::UplinkSpec,
 };
 
 use super::{
@@ -91,9 +92,9 @@ fn device(view: &View<'_>, live: &Live<'_>, steps: &mut Vec<Step>) {
 }
 
 /// The MTU of a NIC. One that gives none has that of its parent, also after it had one of its own.
-fn mtu(view: &View<'_>, nic: &Nic) -> Option<Mtu> {
+pub(super) fn mtu(view: &View<'_>, nic: &Nic) -> Option<Mtu> {
     nic.mtu.or_else(|| match &nic.wire {
-        Wire::Device { parent, .. } => {
+        Wire::Device { parent, .. } | Wire::Uplink { spec: UplinkSpec { parent, .. }, .. } => {
             let (_, mtu) = view.known.observed.devices.get(parent.as_str())?;
             Mtu::try_from(*mtu).ok()
         }
@@ -145,8 +146,10 @@ fn forwards(view: &View<'_>, nic: &Nic) -> bool {
         (Wire::Bridge { stp: true, .. } | Wire::Device { .. }, _) | (_, None) => true,
         (Wire::Direct { far }, Some(Fate::Keep { link, .. })) => link.operational || !up(&nic.key) || !up(far),
         (Wire::Direct { .. }, Some(Fate::Make { .. })) => false,
-        (Wire::Bridge { .. } | Wire::Stitch { .. }, Some(Fate::Make { .. })) => !port_up(view, nic),
-        (Wire::Bridge { .. } | Wire::Stitch { .. }, Some(Fate::Keep { port, .. })) => {
+        (Wire::Bridge { .. } | Wire::Stitch { .. } | Wire::Uplink { .. }, Some(Fate::Make { .. })) => {
+            !port_up(view, nic)
+        }
+        (Wire::Bridge { .. } | Wire::Stitch { .. } | Wire::Uplink { .. }, Some(Fate::Keep { port, .. })) => {
             !port_up(view, nic) || !up(&nic.key) || port.is_none_or(|port| port.forwarding && port.up)
         }
     }

@@ -14,6 +14,7 @@ use crate::domain::{
     observed::{LinkKind, Observed, Panel, PodView, Redirect, SandboxId},
     queue::Egress,
     step::{NewNic, Step},
+    vlans::PortVlans,
 };
 
 pub(super) use panel::{PanelDevice, PanelKind, PanelNamespace};
@@ -125,14 +126,30 @@ impl Model {
                 device.kind = LinkKind::Macvlan { parent: Some(parent), mode: Some(*mode) };
                 Ok(())
             }
+            Step::CreateUplink(uplink) => {
+                let parent = *self.devices.get(uplink.spec.parent.as_str()).ok_or("ENODEV: parent")?;
+                self.panel()?.create_uplink(uplink, parent)
+            }
+            Step::ConfigureUplink(uplink) => {
+                let parent = *self.devices.get(uplink.spec.parent.as_str()).ok_or("ENODEV: parent")?;
+                self.panel()?.configure_uplink(uplink, parent)
+            }
+            Step::JoinUplink(uplink) => self.panel()?.join_uplink(uplink),
+            Step::RemoveUplink(_, index) => self.remove_from_panel(*index, "uplink"),
             Step::SetPortMtu(nic, mtu) => self.port(nic).map(|port| port.mtu = mtu.bytes()),
             Step::SetMaster(nic, bridge) => {
                 let panel = self.panel()?;
                 let master = bridge.as_ref().map(|b| panel.bridge(&bridge_device_name(b))).transpose()?;
                 let port = self.port(nic)?;
                 if port.master != master {
-                    (port.master, port.options) = (master, panel::NEW_PORT);
+                    (port.master, port.options, port.vlans) = (master, panel::NEW_PORT, PortVlans::new_port());
                 }
+                Ok(())
+            }
+            Step::SetPortVlans(nic, vlans) => {
+                let port = self.port(nic)?;
+                port.master.ok_or("EOPNOTSUPP: not a bridge port")?;
+                port.vlans = vlans.clone();
                 Ok(())
             }
             Step::SetBridgePort(nic, options) => self.set_bridge_port(nic, *options),
@@ -318,7 +335,12 @@ impl Model {
             };
             (key.clone(), view)
         });
-        Observed { panel, pods: pods.collect(), devices: self.devices.clone() }
+        Observed {
+            panel,
+            pods: pods.collect(),
+            devices: self.devices.clone(),
+            node_bridges: self.devices.keys().cloned().collect(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::{
     step::Step,
 };
 
-use super::{Fate, View, fate};
+use super::{Fate, View, fate, uplinks};
 
 /// Devices whose name is wanted for something else: what a NIC was before, and what stands in the panel by mistake.
 pub(super) fn first(view: &View<'_>, steps: &mut Vec<Step>) {
@@ -18,6 +18,7 @@ pub(super) fn first(view: &View<'_>, steps: &mut Vec<Step>) {
             steps.push(removal.clone());
         }
     }
+    uplinks::remove_first(view, steps);
     let Some(panel) = &view.known.observed.panel else { return };
     let wanted = wanted_names(view, panel);
     let (bridges, ports) = (&panel.bridges, &panel.ports);
@@ -32,6 +33,7 @@ pub(super) fn first(view: &View<'_>, steps: &mut Vec<Step>) {
 /// Everything else.
 pub(super) fn last(view: &View<'_>, steps: &mut Vec<Step>) {
     let known = &view.known;
+    uplinks::remove_last(view, steps);
     if let Some(panel) = &known.observed.panel {
         ports(view, panel, steps);
     }
@@ -102,18 +104,21 @@ pub(super) fn remove_port(device: &str, index: u32, nic: Option<&NicKey>) -> Ste
 struct Wanted {
     bridges: BTreeSet<String>,
     ports: BTreeSet<String>,
+    uplinks: BTreeSet<String>,
 }
 
 impl Wanted {
     fn has(&self, name: &str) -> bool {
-        self.bridges.contains(name) || self.ports.contains(name)
+        self.bridges.contains(name) || self.ports.contains(name) || self.uplinks.contains(name)
     }
 }
 
 fn wanted_names(view: &View<'_>, panel: &Panel) -> Wanted {
     let bridges = view.known.desired.bridges.iter().map(|bridge| bridge_device_name(&bridge.name));
     let made = view.live().filter(|(nic, fate)| matches!(fate, Fate::Make { .. }) && nic.wire.has_port());
+    let uplinks = view.known.desired.uplinks.iter().map(|uplink| uplink.device.clone());
     Wanted {
+        uplinks: uplinks.filter(|device| !panel.uplinks.contains_key(device)).collect(),
         bridges: bridges.filter(|device| !panel.bridges.contains_key(device)).collect(),
         ports: made.map(|(nic, _)| port_device_name(&nic.key)).collect(),
     }

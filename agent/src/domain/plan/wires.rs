@@ -9,9 +9,10 @@ use crate::domain::{
     observed::{PortState, Redirect},
     queue::Egress,
     step::Step,
+    vlans::PortVlans,
 };
 
-use super::{Fate, View, inside};
+use super::{Fate, View, inside, uplinks};
 
 pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
     let mut cables = Vec::new();
@@ -22,11 +23,23 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
             Fate::Keep { port: None, .. } | Fate::Make { .. } => continue,
         };
         match &nic.wire {
-            Wire::Bridge { bridge, port: options, .. } => plug(view, nic, port, bridge, *options, steps),
+            Wire::Bridge { bridge, port: options, vlans, .. } => {
+                plug(view, nic, port, bridge, *options, steps);
+                join(nic, port, vlans.as_ref(), steps);
+            }
             Wire::Stitch { far, .. } => stitch(view, nic, port, far, steps),
+            Wire::Uplink { spec, .. } => {
+                let leads_nowhere = !view.known.observed.devices.contains_key(spec.parent.as_str());
+                if leads_nowhere && port.is_some_and(|port| port.redirect != Redirect::Nowhere) {
+                    steps.push(Step::Unstitch(nic.key.clone()));
+                }
+                if port.is_some_and(|port| port.master.is_some()) {
+                    steps.push(Step::SetMaster(nic.key.clone(), None));
+                }
+            }
             Wire::Direct { .. } | Wire::Device { .. } => {}
         }
-        if let (Some(port), Some(mtu)) = (port, nic.mtu)
+        if let (Some(port), Some(mtu)) = (port, inside::mtu(view, nic))
             && port.mtu != mtu.bytes()
         {
             steps.push(Step::SetPortMtu(nic.key.clone(), mtu));
@@ -70,6 +83,20 @@ fn plug(
     }
 }
 
+/// The VLANs of a port. One that has just come to its bridge has the default.
+fn join(nic: &Nic, port: Option<&PortState>, vlans: Option<&PortVlans>, steps: &mut Vec<Step>) {
+    let Some(vlans) = vlans else { return };
+    let moved = steps.iter().rev().any(|step| matches!(step, Step::SetMaster(key, _) if *key == nic.key));
+    let now = match port {
+        None => Some(PortVlans::new_port()),
+        Some(_) if moved => Some(PortVlans::new_port()),
+        Some(port) => port.vlans.clone(),
+    };
+    if now.as_ref() != Some(vlans) {
+        steps.push(Step::SetPortVlans(nic.key.clone(), vlans.clone()));
+    }
+}
+
 fn stitch(view: &View<'_>, nic: &Nic, port: Option<&PortState>, far: &NicKey, steps: &mut Vec<Step>) {
     if port.is_some_and(|port| port.master.is_some()) {
         steps.push(Step::SetMaster(nic.key.clone(), None));
@@ -105,6 +132,7 @@ fn impair(nic: &Nic, egress: Egress, steps: &mut Vec<Step>) {
 pub(super) fn port_up(view: &View<'_>, nic: &Nic) -> bool {
     match &nic.wire {
         Wire::Bridge { up, .. } => *up,
+        Wire::Uplink { up, device, spec } => *up && uplinks::has_carrier(view, &spec.parent, device),
         Wire::Stitch { far, up } => {
             *up && match view.fates.of.get(far) {
                 Some(Fate::Make { .. }) => true,

@@ -16,7 +16,7 @@ use crate::domain::{
 use super::{Executor, Outcome, failed, gone};
 use crate::kernel::{
     KernelError, StepFailed,
-    observe::{self, Forwarding},
+    observe::{self, Forwarding, Part},
 };
 
 /// How long a new interface may take until it forwards. Linkwatch runs at least once a second.
@@ -92,7 +92,7 @@ impl Executor<'_> {
         let index = |nic: &NicKey| Some((self.panel.get(&port_device_name(nic)).copied()?, nic.clone()));
         let ports: Vec<(u32, NicKey)> = waiting.values().flatten().filter_map(index).collect();
         let indexes: Vec<u32> = ports.iter().map(|(index, _)| *index).collect();
-        let mut looked = observe::forwarding(&mut panel.socket, &indexes, self.panel.len());
+        let mut looked = observe::forwarding(&mut panel.socket, &indexes, self.panel.len(), Part::Port);
         for (index, nic) in ports {
             match looked.remove(&index) {
                 Some(Ok(Forwarding::Yes)) => {}
@@ -136,7 +136,7 @@ impl Executor<'_> {
             self.unsettled.extend(indexes.into_values().map(|nic| (nic, gone(0, key).source)));
             return;
         };
-        let mut looked = observe::forwarding(&mut pod.socket, &all, all.len());
+        let mut looked = observe::forwarding(&mut pod.socket, &all, all.len(), Part::Nic);
         for (index, nic) in indexes {
             match looked.remove(&index) {
                 Some(Ok(Forwarding::NotSeenYet)) if self.patient => {

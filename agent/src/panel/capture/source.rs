@@ -6,6 +6,7 @@ use crate::{
         device::port_device_name,
         name::{ElementName, TopologyKey},
         spec::{End, TopologySpec},
+        uplink::Uplink,
     },
     kernel::Side,
     pods::Wanted,
@@ -78,9 +79,18 @@ pub(super) fn sources(
             if !spec.bridges.iter().any(|bridge| bridge.name == *name) {
                 return Err(absent("bridge", name.to_string()));
             }
-            Ok(nics.filter(|nic| is_on(nic, name)).map(|nic| source(key, nic)).collect())
+            let uplinks = desired.uplinks.iter().filter(|uplink| uplink.nic().is_none() && uplink.id.element == *name);
+            let ports = nics.filter(|nic| is_on(nic, name)).map(|nic| source(key, nic));
+            Ok(ports.chain(uplinks.map(|uplink| of_uplink(key, uplink))).collect())
         }
     }
+}
+
+/// The way onto the node's network: what comes from there enters the bridge here.
+fn of_uplink(key: &TopologyKey, uplink: &Uplink) -> Source {
+    let name = format!("uplink/{}", uplink.spec.parent);
+    let description = format!("{} for {} of {key}", uplink.spec, uplink.id);
+    Source { name, description, place: Place::Panel(uplink.device.clone()) }
 }
 
 fn is_on(nic: &Nic, name: &ElementName) -> bool {
@@ -93,7 +103,7 @@ fn source(key: &TopologyKey, nic: &Nic) -> Source {
         Place::Pod(wanted, nic.key.name.to_string())
     };
     let place = match nic.wire {
-        Wire::Stitch { .. } | Wire::Bridge { .. } => Place::Panel(port_device_name(&nic.key)),
+        Wire::Stitch { .. } | Wire::Uplink { .. } | Wire::Bridge { .. } => Place::Panel(port_device_name(&nic.key)),
         Wire::Direct { .. } | Wire::Device { .. } => inside(),
     };
     let name = format!("{}/{}", nic.owner, nic.key.name);

@@ -56,12 +56,15 @@ impl Engine {
     async fn apply_in_turn(&self, apply: Apply) -> Result<(TopologyView, ResumeToken), ChangeError> {
         let key = apply.spec.key.clone();
         let _turn = self.0.turns.take(&key).await;
+        self.finish_earlier_change(&key).await;
         let token = self.events().latest();
         let (intent, former) = {
             let mut ledger = self.ledger();
             let (intent, former) = self.decide_apply(&apply, &ledger)?;
             let intent = Arc::new(intent);
-            ledger.begin(Arc::clone(&intent));
+            if ledger.begin(Arc::clone(&intent)) {
+                self.0.orphans.notify_one();
+            }
             (intent, former)
         };
         self.commit(intent, former, "apply", Lease::Renewed).await.map(|view| (view, token))

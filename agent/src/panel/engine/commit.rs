@@ -10,6 +10,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use tracing::Instrument;
 
 use crate::{
+    causes::chain,
     domain::{
         intent::{Generation, Intent},
         name::TopologyKey,
@@ -19,14 +20,15 @@ use crate::{
 
 use super::{
     super::{
+        carrier,
         converge::{Converge, Outcome},
         error::ChangeError,
         events::EventKind,
-        ledger::Lease,
-        record::record,
+        ledger::{Entry, Lease},
+        record::{record, record_trouble},
         view::TopologyView,
     },
-    Engine, absent, chain,
+    Engine, absent,
 };
 
 /// Wait between two tries to store what was before a failed change, at first.
@@ -89,6 +91,9 @@ impl Engine {
         match stored.and(worked) {
             Ok(outcome) => {
                 self.ledger().settle(&key, lease);
+                if !outcome.former_is_gone {
+                    self.0.orphans.notify_one();
+                }
                 if former.is_some() && !stored_before {
                     self.forget_stored_former(&key, &intent);
                 }
@@ -117,6 +122,7 @@ impl Engine {
             Ok(outcome) => outcome.failures.iter().flatten().map(|(id, words)| format!("{id}: {words}")).next(),
             Err(problem) => Some(chain(problem)),
         };
+        let unfinished = problem.is_some();
         if let Some(problem) = problem {
             tracing::error!(topology = %key, error = %problem, "undoing a failed change failed");
             if let ChangeError::Step { undo, .. } = &mut error {
@@ -128,13 +134,13 @@ impl Engine {
             tracing::error!(topology = %key, error = %chain(&problem), "what was before a failed change is not stored yet");
             tokio::spawn(self.clone().keep_putting_back(key.clone(), Arc::clone(&intent)));
         }
-        if let Ok(outcome) = back {
-            self.publish(key, &outcome, "a change was undone");
-        } else {
+        if let Ok(outcome) = &back {
+            self.publish(key, outcome, "a change was undone");
+        }
+        if unfinished {
             // What is left of the refused change goes later: with the topology that was before, or as nobody's.
-            match self.ledger().get_mut(key) {
-                Some(entry) => entry.former = Some(intent),
-                None => self.0.orphans.notify_one(),
+            if !self.ledger().remember_former(key, intent) {
+                self.0.orphans.notify_one();
             }
             self.heal_after(key, FIRST_PAUSE);
         }
@@ -206,23 +212,47 @@ impl Engine {
 
     /// Records what was seen, and tells those who watch where it is news. `None`: the topology is gone.
     pub(super) fn publish(&self, key: &TopologyKey, outcome: &Outcome, cause: &str) -> Option<TopologyView> {
-        self.record_and_tell(key, outcome, cause, false)
+        self.record_and_tell(key, cause, false, |entry| (record(entry, outcome), ())).map(|(view, ())| view)
     }
 
     /// Records what was seen, and tells those who watch even where it looks as before: something was put right.
     pub(super) fn tell(&self, key: &TopologyKey, outcome: &Outcome, cause: &str) {
-        self.record_and_tell(key, outcome, cause, true);
+        self.record_and_tell(key, cause, true, |entry| (record(entry, outcome), ()));
     }
 
-    fn record_and_tell(&self, key: &TopologyKey, outcome: &Outcome, cause: &str, always: bool) -> Option<TopologyView> {
-        let mut ledger = self.ledger();
-        let entry = ledger.get_mut(key)?;
-        let view = record(entry, outcome);
-        if always || entry.published.as_ref().is_none_or(|before| !before.shows_the_same(&view)) {
-            let published = Arc::new(view.clone());
-            entry.published = Some(Arc::clone(&published));
-            self.0.events.publish(key.clone(), EventKind::Changed(published), cause);
+    /// Records that a heal failed as a whole, and tells those who watch where it is news. How long to wait with the next.
+    pub(super) fn publish_trouble(&self, key: &TopologyKey, error: &str, cause: &str) -> Duration {
+        let told = self.record_and_tell(key, cause, false, |entry| {
+            let pause = entry.heal_failed();
+            (record_trouble(entry, error.to_owned()), pause)
+        });
+        told.map_or(Duration::ZERO, |(_, pause)| pause)
+    }
+
+    /// Under the turn of the topology: what is told of it is in order.
+    fn record_and_tell<T>(
+        &self,
+        key: &TopologyKey,
+        cause: &str,
+        always: bool,
+        record: impl FnOnce(&mut Entry) -> (TopologyView, T),
+    ) -> Option<(TopologyView, T)> {
+        let (view, rest, news, carrier) = {
+            let mut ledger = self.ledger();
+            let entry = ledger.get_mut(key)?;
+            let (view, rest) = record(entry);
+            let before = entry.published.clone();
+            let is_news = always || before.as_ref().is_none_or(|before| !before.shows_the_same(&view));
+            let carrier = before.and_then(|before| carrier::news(&before, &view, &entry.ups));
+            if is_news {
+                entry.published = Some(Arc::new(view.clone()));
+            }
+            (view, rest, entry.published.clone().filter(|_| is_news), carrier)
+        };
+        if let Some(published) = news {
+            let cause = carrier.map_or_else(|| cause.to_owned(), |carrier| format!("{cause}; {carrier}"));
+            self.0.events.publish(key.clone(), EventKind::Changed(published), &cause);
         }
-        Some(view)
+        Some((view, rest))
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use crate::{
+    causes::chain,
     domain::{
         intent::{Generation, Intent},
         name::TopologyKey,
@@ -13,7 +14,7 @@ use crate::{
 
 use super::{
     super::{error::ChangeError, events::EventKind, healer::Cause, ledger::Ledger, request::Fence},
-    Engine, chain,
+    Engine,
 };
 
 /// Generations that may be kept of topologies that were deleted without having been there.
@@ -28,6 +29,7 @@ impl Engine {
     pub async fn delete(&self, key: TopologyKey, fence: Fence) -> Result<(), ChangeError> {
         self.undisturbed(key.clone(), |engine| async move {
             let _turn = engine.0.turns.take(&key).await;
+            engine.finish_earlier_change(&key).await;
             engine.delete_in_turn(&key, fence, "delete").await
         })
         .await
@@ -95,8 +97,13 @@ impl Engine {
         generation: Generation,
     ) -> Result<(), ChangeError> {
         let prepared = self.prepare(key, None, former).await?;
-        self.work(key, move || prepared.carry_out()).await?;
-        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await
+        let outcome = self.work(key, move || prepared.carry_out()).await?;
+        self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await?;
+        if !outcome.former_is_gone {
+            // It has no intent any more, and is removed when its pods can be looked into.
+            self.0.orphans.notify_one();
+        }
+        Ok(())
     }
 
     /// Ends a topology whose lease has run out, unless it was renewed meanwhile.

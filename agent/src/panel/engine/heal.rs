@@ -1,15 +1,16 @@
 //! What an event sets off.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
+    causes::chain,
     domain::{name::TopologyKey, step::Step},
     kernel::boottime,
 };
 
 use super::{
-    super::{converge::Outcome, healer::Cause, ledger::Entry},
-    Engine, chain,
+    super::{converge::Outcome, healer::Cause},
+    Engine,
 };
 
 /// Steps that an event names one by one.
@@ -27,6 +28,13 @@ impl Engine {
         }
     }
 
+    /// Heals a topology of which an earlier change may have left something, before the next change forgets what that was.
+    pub(super) async fn finish_earlier_change(&self, key: &TopologyKey) {
+        if self.ledger().get(key).is_some_and(|entry| entry.former.is_some()) {
+            self.heal_in_turn(key, &Cause::Again).await;
+        }
+    }
+
     pub(super) async fn heal_in_turn(&self, key: &TopologyKey, cause: &Cause) {
         let now = boottime();
         let known = {
@@ -37,7 +45,7 @@ impl Engine {
                 if let Cause::Appeared(pod) | Cause::Gone(pod) = cause {
                     entry.fights.forget(pod);
                 }
-                // What it was is known here only of a change that an earlier run of the agent did not finish.
+                // What it was, where something of that may be left: of a change that was cut off or not undone, of strays.
                 (Arc::clone(&entry.intent), entry.former.clone(), entry.looked_at, entry.fights.clone())
             })
         };
@@ -55,8 +63,8 @@ impl Engine {
         match healed {
             Ok(outcome) => self.healed(key, cause, &outcome),
             Err(error) => {
-                let pause = self.ledger().get_mut(key).map(Entry::heal_failed).unwrap_or_default();
                 let error = chain(&error);
+                let pause = self.publish_trouble(key, &error, &format!("{cause}, and healing failed"));
                 tracing::warn!(topology = %key, %cause, error, retry = ?pause, "healing failed");
                 self.heal_after(key, pause);
             }
@@ -68,19 +76,14 @@ impl Engine {
         let repairs = || outcome.taken.iter().any(|step| !matches!(step, Step::SetPort(..)));
         let restarted = self.ledger().get(key).is_some_and(|entry| entry.restarted(outcome));
         let by_somebody = matches!(cause, Cause::Heard(_) | Cause::Again) && repairs() && !restarted;
-        {
+        let without_past = {
             let (mut ledger, now) = (self.ledger(), boottime());
-            if ledger.forget_former(key)
-                && let Some(entry) = ledger.get(key)
-            {
-                self.forget_stored_former(key, &entry.intent);
-            }
-            // What goes and comes with a pod is nobody's quarrel.
+            let kept = ledger.get(key).is_some_and(|entry| entry.keeps_former(outcome));
+            let forgotten = outcome.former_is_gone && !kept && ledger.forget_former(key);
             if let Some(entry) = ledger.get_mut(key) {
-                entry.failed = Duration::ZERO;
-            }
-            if let Some(entry) = ledger.get_mut(key).filter(|_| !restarted) {
                 match cause {
+                    // What goes and comes with a pod is nobody's quarrel.
+                    _ if restarted => {}
                     Cause::Heard(_) if by_somebody => {
                         entry.fights.repaired(&outcome.taken, &entry.flapped(outcome), now);
                     }
@@ -89,6 +92,10 @@ impl Engine {
                     Cause::Started | Cause::Appeared(_) | Cause::Gone(_) | Cause::DeleteFailed => {}
                 }
             }
+            ledger.intent(key).filter(|_| forgotten)
+        };
+        if let Some(intent) = without_past {
+            self.forget_stored_former(key, &intent);
         }
         if by_somebody {
             let cause = format!("{cause}, put right: {}", in_words(&outcome.taken));

@@ -36,9 +36,10 @@ impl Engine {
             if !still_asked {
                 return Err(ChangeError::Superseded(key));
             }
-            let waiting = view.interfaces.iter().any(|(id, status)| {
-                element.as_ref().is_none_or(|element| id.element == *element) && status.state != State::Ready
-            });
+            let waiting = view.trouble.is_some()
+                || view.interfaces.iter().any(|(id, status)| {
+                    element.as_ref().is_none_or(|element| id.element == *element) && status.state != State::Ready
+                });
             if !waiting {
                 return Ok(view);
             }

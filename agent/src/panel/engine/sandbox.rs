@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    causes::chain,
     domain::{
+        announcement::{AnnouncedSandbox, Announcement},
         desired::{Nic, Wire},
         intent::PodKey,
         name::TopologyKey,
@@ -13,7 +15,7 @@ use crate::{
         status::State,
     },
     kernel::{Netns, PodDoor},
-    pods::{AnnounceError, AnnouncedSandbox, Wanted},
+    pods::{AnnounceError, Wanted},
 };
 
 use super::{
@@ -62,7 +64,9 @@ impl Engine {
     ) -> Result<PluggedSandbox, ChangeError> {
         let key = TopologyKey { namespace: sandbox.namespace.clone(), ..TopologyKey::default() };
         let (pods, announced) = (Arc::clone(&self.0.pods), sandbox.clone());
-        self.work(&key, move || pods.announce(&announced).map_err(|error| refused(&announced, error))).await?;
+        let work = move || pods.announce(&announced).map_err(|error| refused(&announced, error));
+        let announcement = self.work(&key, work).await?;
+        self.keep(&key, announcement).await?;
         let mut token = self.events().latest();
         let mut plugged = self.own(sandbox);
         let keys = self.ledger().of_pod(&plugged.pod);
@@ -105,8 +109,23 @@ impl Engine {
         }
     }
 
+    /// Stores an announcement before anything is plugged: where nothing else tells of pods, the next run of the agent would
+    /// not find again what is in them.
+    async fn keep(&self, key: &TopologyKey, announcement: Announcement) -> Result<(), ChangeError> {
+        let (store, sandbox) = (Arc::clone(&self.0.store), announcement.sandbox.sandbox_id.clone());
+        let stored = self.work(key, move || store.put_announcement(&announcement).map_err(ChangeError::State)).await;
+        let Err(error) = stored else { return Ok(()) };
+        if self.0.pods.only_announced() {
+            self.0.pods.withdraw(&sandbox);
+            return Err(error);
+        }
+        tracing::warn!(%sandbox, error = %chain(&error), "a restarted agent will not know that it was announced");
+        Ok(())
+    }
+
     /// Takes an announcement back. Of a sandbox that is not its pod's current one nothing comes of it.
     pub fn unplug_sandbox(&self, sandbox: &SandboxId) {
+        self.0.store.forget_announcement(sandbox);
         let Some(pod) = self.0.pods.withdraw(sandbox) else { return };
         let keys = self.ledger().of_pod(&pod);
         tracing::info!(%pod, %sandbox, topologies = keys.len(), "announcement withdrawn");
@@ -137,7 +156,7 @@ impl Engine {
             // The cookie says which namespace it is: never path, inode or id.
             let cookie = Netns::open(&asked.netns_path).map(|netns| netns.cookie());
             let cookie = cookie.map_err(|error| not_current(&asked, &error.to_string()))?;
-            match pods.find(&[asked.wanted()])?.into_values().next() {
+            match pods.find(&[Wanted::pod_of(&asked)])?.into_values().next() {
                 Some(PodDoor::Open(netns, _)) if netns.cookie() == cookie => Ok(()),
                 Some(PodDoor::Open(_, current)) => {
                     Err(not_current(&asked, &format!("its pod has sandbox {current} now")))
@@ -169,7 +188,7 @@ impl Engine {
     }
 
     fn own(&self, sandbox: AnnouncedSandbox) -> PluggedSandbox {
-        let wanted = sandbox.wanted();
+        let wanted = Wanted::pod_of(&sandbox);
         let pod = self.0.pods.key(&wanted.namespace, &wanted.owner);
         PluggedSandbox { sandbox, pod, views: Vec::new() }
     }
@@ -203,7 +222,9 @@ impl Engine {
                     continue;
                 }
                 let interface = format!("{}/{}", view.key().name, nic.id);
-                waiting.push(Unready { interface, state: seen.state, reason: seen.reason.clone() });
+                // What failed as a whole is tried again soon, unlike what was refused.
+                let state = if view.trouble.is_some() { State::Pending } else { seen.state };
+                waiting.push(Unready { interface, state, reason: seen.reason.clone() });
             }
         }
         Ok(waiting)

@@ -37,6 +37,7 @@ impl Engine {
     async fn change_in_turn(&self, change: Change) -> Result<Option<(TopologyView, ResumeToken)>, ChangeError> {
         let Change { key, edit: wanted, fence, .. } = change;
         let _turn = self.0.turns.take(&key).await;
+        self.finish_earlier_change(&key).await;
         let token = self.events().latest();
         let former = self.ledger().intent(&key);
         let known = former.is_some();
@@ -61,7 +62,9 @@ impl Engine {
                     intent.applied_at = former.applied_at;
                 }
                 let intent = Arc::new(intent);
-                ledger.begin(Arc::clone(&intent));
+                if ledger.begin(Arc::clone(&intent)) {
+                    self.0.orphans.notify_one();
+                }
                 Some((intent, former))
             }
         };

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    causes::chain,
     domain::{device::panel_key, name::TopologyKey},
     kernel::{Kernel, KernelError, LinuxKernel, Netns, NetnsDir, boot_id, probe, release},
     pods::{Pods, Source},
@@ -30,7 +31,7 @@ use super::{
         request::{EngineConfig, Node},
         turns::Turns,
     },
-    Engine, Inner, chain,
+    Engine, Inner,
 };
 
 /// Intents, and why they are not those of the run before.
@@ -79,15 +80,17 @@ impl Engine {
     ) -> Result<Self, ChangeError> {
         let dir = NetnsDir::new(&config.netns_dir);
         let untouched = store_problem.is_some();
+        let (its_pods, its_store) = (Arc::clone(&pods), Arc::clone(&store));
         let prepare = move || {
-            dir.prepare()?;
+            dir.prepare().map_err(look_failed)?;
             if !untouched {
-                remove_leftovers(&dir)?;
+                remove_leftovers(&dir).map_err(look_failed)?;
+                recall(&*its_pods, &*its_store)?;
             }
-            probe()
+            probe().map_err(look_failed)
         };
         let probed = spawn_blocking(prepare).await.map_err(|_| ChangeError::Bug(TopologyKey::default()))?;
-        let capabilities = probed.map_err(look_failed)?;
+        let capabilities = probed?;
         let node = Node {
             name: config.node_name.clone(),
             kernel: release(),
@@ -147,6 +150,15 @@ fn origin(state_dir: &Path, dir: &NetnsDir, kernel: &dyn Kernel, pods: &dyn Pods
         store.put(&key, &record).map_err(|source| ChangeError::Store { key, source })?;
     }
     Ok(Origin { store: Arc::new(store), problem: Some(problem) })
+}
+
+/// Tells the source of pods what was announced to earlier runs of the agent, and forgets what is over.
+fn recall(pods: &dyn Pods, store: &dyn Store) -> Result<(), ChangeError> {
+    let announcements = store.announcements().map_err(ChangeError::State)?;
+    for sandbox in pods.recall(announcements) {
+        store.forget_announcement(&sandbox);
+    }
+    Ok(())
 }
 
 /// Removes files of panels that were never mounted: of an agent that was killed in between. Nobody makes one yet.

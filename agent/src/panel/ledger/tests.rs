@@ -3,7 +3,7 @@ use crate::domain::{
     check::sample,
     intent::{Assigned, Ownership},
     mac::Mac,
-    spec::{End, TopologySpec},
+    spec::{AttachmentSpec, DeviceSpec, End, MacvlanMode, Target, TopologySpec},
 };
 
 fn key(name: &str) -> TopologyKey {
@@ -45,7 +45,7 @@ fn what_a_topology_was_claims_nothing_that_another_has_by_now() {
         (key("b"), Record::Live { intent: intent("b", &["q"]), former: Some(intent("b", &["p", "q"])) }),
     ];
     ledger.load(records);
-    assert_eq!(ledger.nics.get(&nic("p")), Some(&key("a")));
+    assert_eq!(ledger.claims.nics.get(&nic("p")), Some(&key("a")));
     assert!(ledger.forget_former(&key("b")));
     assert_eq!(ledger.of_pod(&PodKey::new("p")), [key("a")]);
     assert_eq!(ledger.of_pod(&PodKey::new("q")), [key("b")]);
@@ -77,4 +77,62 @@ fn a_generation_is_forgotten_after_a_day_and_not_when_its_topology_was_made_anew
     assert!(!ledger.forget_deleted(&key("new")), "it still fences");
     assert!(ledger.forget_deleted(&key("old")) && !ledger.forget_deleted(&key("old")));
     assert_eq!(ledger.generation(&key("new")), Generation(7));
+}
+
+/// The same with a lease and a generation.
+fn leased(name: &str, seconds: u64, generation: u64) -> Arc<Intent> {
+    let mut intent = (*intent(name, &["a"])).clone();
+    intent.spec.lease = Some(Duration::from_secs(seconds));
+    intent.generation = Generation(generation);
+    Arc::new(intent)
+}
+
+#[test]
+fn a_renewal_is_of_what_was_acknowledged_and_not_of_a_change_that_is_under_way() {
+    let mut ledger = Ledger::default();
+    let (one, generation) = (key("one"), Generation(5));
+    ledger.begin(leased("one", 600, 5));
+    assert_eq!(ledger.renew(&one, generation), Renewal::NotFound, "it may be refused yet");
+    ledger.settle(&one, Lease::Renewed);
+    ledger.begin(leased("one", 60, 6));
+    let Renewal::Renewed(end) = ledger.renew(&one, generation) else { panic!("fenced by what may be refused yet") };
+    assert!(end > boottime() + Duration::from_secs(300), "with the lease of before");
+    ledger.abort(&one);
+    assert!(matches!(ledger.renew(&one, generation), Renewal::Renewed(_)));
+    ledger.begin(leased("one", 60, 6));
+    ledger.settle(&one, Lease::Renewed);
+    assert_eq!(ledger.renew(&one, generation), Renewal::Fenced);
+    // What is left of an earlier change is no change under way.
+    ledger.get_mut(&one).unwrap().former = Some(leased("one", 600, 5));
+    assert_eq!(ledger.renew(&one, generation), Renewal::Fenced);
+}
+
+#[test]
+fn a_device_of_the_node_concerns_only_those_that_are_on_it() {
+    let mut ledger = Ledger::default();
+    for (name, parent) in [("one", "up0"), ("two", "up1")] {
+        let mut intent = (*intent(name, &[])).clone();
+        let device = DeviceSpec { parent: parent.parse().unwrap(), mode: MacvlanMode::Bridge, ipam: None };
+        let plug = sample::plugged("p", "lan", sample::interface("a", "net1"));
+        intent.spec.attachments = vec![AttachmentSpec { target: Target::Device(device), ..plug }];
+        ledger.begin(Arc::new(intent));
+        ledger.settle(&key(name), Lease::Renewed);
+    }
+    ledger.get_mut(&key("two")).unwrap().parents = BTreeSet::from([4]);
+    assert_eq!(ledger.on_device(9, "up0"), [key("one")]);
+    assert_eq!(ledger.on_device(4, "renamed"), [key("two")], "it was on it before it was renamed");
+    assert_eq!(ledger.on_device(9, "veth1"), []);
+}
+
+#[test]
+fn what_may_be_left_of_a_refused_change_keeps_its_claims_until_it_is_gone() {
+    let mut ledger = Ledger::default();
+    let one = key("one");
+    ledger.begin(intent("one", &["a"]));
+    ledger.settle(&one, Lease::Renewed);
+    assert!(ledger.remember_former(&one, intent("one", &["b"])));
+    assert!(!ledger.remember_former(&one, intent("one", &["c"])), "one past at a time");
+    assert_eq!(ledger.of_pod(&PodKey::new("b")), [key("one")], "a pod that comes wakes it");
+    ledger.forget_former(&one);
+    assert_eq!(ledger.of_pod(&PodKey::new("b")), []);
 }

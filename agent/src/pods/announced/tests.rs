@@ -14,7 +14,7 @@ fn sandbox(pod: &str, id: &str, path: &str) -> AnnouncedSandbox {
 fn with(sandboxes: &[AnnouncedSandbox]) -> AnnouncedPods {
     let pods = AnnouncedPods::default();
     for each in sandboxes {
-        pods.all().announce(each.clone());
+        pods.all().announce(&Announcement { sandbox: each.clone(), cookie: 0, boot_id: String::new(), at: 0 });
     }
     pods
 }
@@ -36,7 +36,7 @@ fn what_is_no_namespace_of_a_pod_is_not_announced() {
 #[test]
 fn a_sandbox_is_withdrawn_by_itself_and_once() {
     let pods = with(&[sandbox("one", "old", "/nowhere"), sandbox("one", "new", "/nowhere")]);
-    let key = pods.key(&Namespace::default(), &sandbox("one", "", "/").wanted().owner);
+    let key = pods.key(&Namespace::default(), &Wanted::pod_of(&sandbox("one", "", "/")).owner);
     assert_eq!(pods.withdraw(&SandboxId::new("old")), Some(key.clone()));
     assert_eq!(pods.announced(), [SandboxId::new("new")]);
     assert_eq!(pods.withdraw(&SandboxId::new("old")), None);
@@ -47,7 +47,7 @@ fn a_sandbox_is_withdrawn_by_itself_and_once() {
 fn a_sandbox_whose_namespace_is_gone_is_forgotten() {
     let gone = sandbox("one", "1", "/nowhere");
     let pods = with(std::slice::from_ref(&gone));
-    let found = pods.find(&[gone.wanted()]).unwrap();
+    let found = pods.find(&[Wanted::pod_of(&gone)]).unwrap();
     assert!(matches!(found.values().next(), Some(PodDoor::Absent(_))), "{found:?}");
     assert!(pods.announced().is_empty());
 }
@@ -57,7 +57,7 @@ fn another_uid_is_refused_and_so_is_one_that_nobody_knows() {
     let known = AnnouncedSandbox { uid: Some("u-2".parse().unwrap()), ..sandbox("two", "2", "/proc/self/ns/net") };
     let pods = with(&[sandbox("one", "1", "/proc/self/ns/net"), known]);
     for pod in ["one", "two"] {
-        let wanted = Wanted { uid: Some("u-1".parse().unwrap()), ..sandbox(pod, "1", "/").wanted() };
+        let wanted = Wanted { uid: Some("u-1".parse().unwrap()), ..Wanted::pod_of(&sandbox(pod, "1", "/")) };
         let found = pods.find(&[wanted]).unwrap();
         let Some(PodDoor::Refused(refusal)) = found.values().next() else { panic!("{found:?}") };
         assert_eq!(refusal.reason, "UID_MISMATCH", "{pod}");

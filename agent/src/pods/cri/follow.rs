@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::pods::PodChange;
+use crate::{causes::chain, pods::PodChange};
 
 use super::{
     cache::Cache,
@@ -274,15 +274,4 @@ impl Session {
             fast.max(self.cost * 4).min(SWEEP)
         }
     }
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.extend([": ", &inner.to_string()]);
-        cause = inner.source();
-    }
-    text
 }

@@ -16,6 +16,8 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+use crate::causes::causes;
+
 use super::info::{self, Place};
 
 /// Sockets that are looked for: those that only a Kubernetes node has come first, for a node of k3s or with cri-dockerd
@@ -195,26 +197,17 @@ impl fmt::Display for Runtime {
 
 /// Whether whoever listens does not speak HTTP/2: tonic makes that UNAVAILABLE too.
 fn is_protocol_error(status: &Status) -> bool {
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        if error.to_string().contains("http2 error") || error.to_string().contains("frame with invalid") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    let mut words = causes(status).map(ToString::to_string);
+    words.any(|words| words.contains("http2 error") || words.contains("frame with invalid"))
 }
 
 /// A status for a person, with its causes.
 pub(super) fn words(status: &Status) -> String {
     let mut text = format!("{:?}: {}", status.code(), status.message());
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        let more = error.to_string();
+    for more in causes(status).map(ToString::to_string) {
         if !text.contains(&more) {
             text.extend([": ", &more]);
         }
-        cause = error.source();
     }
     shorten(&text)
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod uplinked;
+
 use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
@@ -18,10 +20,14 @@ use crate::domain::{
     },
 };
 
+use uplinked::uplinked;
+
 /// Records as every released agent must be able to read them: a change of these files is a new schema version.
 const LIVE: &[u8] = include_bytes!("../../../testdata/store/live.json");
 /// With what came later: impairments, profiles and options of bridges and ports, finished checksums. `LIVE` has none of it.
 const IMPAIRED: &[u8] = include_bytes!("../../../testdata/store/impaired.json");
+/// Uplinks and VLANs, which none of those before has.
+const UPLINKED: &[u8] = include_bytes!("../../../testdata/store/uplinked.json");
 const DELETED: &[u8] = include_bytes!("../../../testdata/store/deleted.json");
 
 const KEY: &str = "lessons/12";
@@ -170,7 +176,7 @@ fn decoded(value: &Value) -> Result<Record, String> {
 
 #[test]
 fn records_are_written_as_the_golden_files_have_them_and_read_from_them() {
-    for (record, golden) in [(live(), LIVE), (impaired(), IMPAIRED), (deleted(), DELETED)] {
+    for (record, golden) in [(live(), LIVE), (impaired(), IMPAIRED), (uplinked(), UPLINKED), (deleted(), DELETED)] {
         let bytes = encode(&record).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), String::from_utf8(golden.to_vec()).unwrap());
         assert_eq!(decode(KEY, golden), Ok((sample::topology().key, record)));
@@ -202,7 +208,7 @@ fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
 
 #[test]
 fn an_unknown_field_is_refused_wherever_it_stands() {
-    for golden in [LIVE, IMPAIRED, DELETED] {
+    for golden in [LIVE, IMPAIRED, UPLINKED, DELETED] {
         let value = json_of(golden);
         let mut places = Vec::new();
         objects(&value, "", &mut places);
@@ -215,12 +221,13 @@ fn an_unknown_field_is_refused_wherever_it_stands() {
 }
 
 /// Fields that records of before do not have and that are never none.
-const LATER: [&str; 7] = ["a_to_b", "b_to_a", "to_interface", "l2_profile", "stp", "mcast_snooping", "tx_checksum"];
+const LATER: [&str; 8] =
+    ["a_to_b", "b_to_a", "to_interface", "l2_profile", "stp", "mcast_snooping", "tx_checksum", "vlan_aware"];
 
 #[test]
 fn only_what_may_be_none_or_came_later_may_be_missing() {
     let (mut optional, mut required) = (0, 0);
-    for golden in [LIVE, IMPAIRED, DELETED] {
+    for golden in [LIVE, IMPAIRED, UPLINKED, DELETED] {
         let value = json_of(golden);
         let mut places = Vec::new();
         objects(&value, "", &mut places);
@@ -248,12 +255,19 @@ fn only_what_may_be_none_or_came_later_may_be_missing() {
 #[test]
 fn what_no_caller_could_have_asked_for_is_refused() {
     let text = String::from_utf8(LIVE.to_vec()).unwrap();
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(256));
     for (was, becomes, reason) in [
         (r#""name":"12""#, r#""name":"13""#, "it holds the intent of topology lessons/13"),
         (r#"{"process":4711}"#, r#"{"process":0}"#, "0 is no process id"),
         (r#"{"process":4711}"#, r#"{"process":2147483648}"#, "2147483648 is no process id"),
         (r#"{"name":"blue"}"#, r#"{"name":"../blue"}"#, "is no name of a network namespace"),
         (r#"{"name":"blue"}"#, r#"{"name":"podwire.a.b"}"#, "is no name of a network namespace"),
+        (
+            r#"{"name":"blue"}"#,
+            r#"{"name":"podwire_retired.1f"}"#,
+            "is no name of a network namespace: it is a panel's",
+        ),
+        (r#"{"name":"blue"}"#, &long, "is no name of a network namespace: a file name has at most 255 bytes"),
         (r#""cidr":"10.0.0.0/24""#, r#""cidr":"10.0.0.1/24""#, "network `10.0.0.1/24` has host bits"),
         (r#""cidr":"10.0.0.0/24""#, r#""cidr":"10.0.0.0/33""#, "10.0.0.0/33"),
         ("02:00:00:00:00:01", "03:00:00:00:00:01", "`03:00:00:00:00:01` is no Mac"),

@@ -96,5 +96,5 @@ fn check(file: &File, upgrades: &[Upgrade]) -> Result<(), Fault> {
     }
     schema::upgrade(&database, upgrades)?;
     schema::boot_id(&database)?;
-    schema::records(&database).map(drop)
+    schema::contents(&database).map(drop)
 }

@@ -6,7 +6,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefi
 use serde_json::Value;
 
 use crate::{
-    domain::name::TopologyKey,
+    domain::{announcement::Announcement, name::TopologyKey, observed::SandboxId},
     store::{Record, codec},
 };
 
@@ -19,6 +19,9 @@ const META: Table = TableDefinition::new("meta");
 
 /// `namespace/name` of a topology, and its record.
 const TOPOLOGIES: Table = TableDefinition::new("topologies");
+
+/// Id of a sandbox that the CNI plugin announced, and what it said. A store without one has none.
+const ANNOUNCEMENTS: Table = TableDefinition::new("announcements");
 
 const SCHEMA: &str = "schema";
 const BOOT_ID: &str = "boot_id";
@@ -39,6 +42,8 @@ fn version(upgrades: &[Upgrade]) -> usize {
 pub(super) enum Slot {
     /// The record of a topology.
     Topology(String),
+    /// An announced sandbox, by its id.
+    Announcement(String),
     /// The boot id of the last run.
     BootId,
 }
@@ -48,9 +53,14 @@ impl Slot {
         Self::Topology(key.to_string())
     }
 
+    pub(super) fn announcement(sandbox: &SandboxId) -> Self {
+        Self::Announcement(sandbox.to_string())
+    }
+
     fn place(&self) -> (Table, &str) {
         match self {
             Self::Topology(key) => (TOPOLOGIES, key),
+            Self::Announcement(id) => (ANNOUNCEMENTS, id),
             Self::BootId => (META, BOOT_ID),
         }
     }
@@ -128,22 +138,42 @@ pub(super) fn boot_id(database: &Database) -> Result<Option<String>, Fault> {
     found.transpose().map_err(|_| Fault::Damage("the boot id in it is not text".to_owned()))
 }
 
-/// All records.
-pub(super) fn records(database: &Database) -> Result<Vec<(TopologyKey, Record)>, Fault> {
-    let table = database.begin_read()?.open_table(TOPOLOGIES)?;
-    let mut records = Vec::new();
-    for entry in table.iter()? {
+/// All that a store has.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) records: Vec<(TopologyKey, Record)>,
+    pub(super) announcements: Vec<Announcement>,
+}
+
+/// Reads all of it.
+pub(super) fn contents(database: &Database) -> Result<Contents, Fault> {
+    let transaction = database.begin_read()?;
+    let mut contents = Contents::default();
+    for entry in transaction.open_table(TOPOLOGIES)?.iter()? {
         let (key, bytes) = entry?;
         let record = codec::decode(key.value(), bytes.value());
-        records.push(record.map_err(|reason| record_fault(key.value(), &reason))?);
+        contents.records.push(record.map_err(|reason| record_fault(key.value(), &reason))?);
     }
-    Ok(records)
+    let announcements = match transaction.open_table(ANNOUNCEMENTS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(contents),
+        other => other?,
+    };
+    for entry in announcements.iter()? {
+        let (id, bytes) = entry?;
+        let announcement = codec::decode_announcement(id.value(), bytes.value());
+        let wrong = |reason| Fault::Damage(format!("the announcement of sandbox {}: {reason}", id.value()));
+        contents.announcements.push(announcement.map_err(wrong)?);
+    }
+    Ok(contents)
 }
 
 /// What is in a slot.
 pub(super) fn read(database: &Database, slot: &Slot) -> Result<Option<Vec<u8>>, Fault> {
     let (table, key) = slot.place();
-    let table = database.begin_read()?.open_table(table)?;
+    let table = match database.begin_read()?.open_table(table) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        other => other?,
+    };
     Ok(table.get(key)?.map(|found| found.value().to_vec()))
 }
 

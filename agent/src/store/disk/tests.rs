@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod announcements;
 mod commit;
 mod damage;
 mod figures;
@@ -58,13 +59,19 @@ fn deleted(generation: u64) -> Record {
     Record::Deleted { generation: Generation(generation), at: UNIX_EPOCH + Duration::from_secs(generation) }
 }
 
-/// Opens a store. A process that another test starts shares the lock of one that was just closed, until it execs.
+/// Opens a store.
 fn store_in(dir: &Path) -> Result<DiskStore, OpenError> {
+    once_free(|| DiskStore::open(dir))
+}
+
+/// Does what needs the lock of a directory. A process that another test starts shares one that was just given back, until
+/// it execs.
+fn once_free<T>(mut work: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
-        match DiskStore::open(dir) {
+        match work() {
             Err(OpenError::InUse { .. }) if Instant::now() < end => thread::yield_now(),
-            opened => return opened,
+            done => return done,
         }
     }
 }

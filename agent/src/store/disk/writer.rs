@@ -8,16 +8,13 @@ use std::{
 
 use redb::Database;
 
-use crate::{
-    domain::name::TopologyKey,
-    store::{Record, StoreError},
-};
+use crate::store::StoreError;
 
 use super::{
     OpenError,
     fault::{Fault, caught},
     file,
-    schema::{self, Slot, Slots},
+    schema::{self, Contents, Slot, Slots},
 };
 
 /// Most changes of one commit: so nobody waits for the work of more than a few hundred others.
@@ -37,8 +34,8 @@ type Reply<T> = SyncSender<Result<T, StoreError>>;
 pub(super) enum Request {
     /// To make a change durable.
     Write(Change, Reply<()>),
-    /// To read all records.
-    Load(Reply<Vec<(TopologyKey, Record)>>),
+    /// To read everything.
+    Load(Reply<Contents>),
 }
 
 /// What the thread has.
@@ -116,8 +113,8 @@ impl Writer {
         Ok(())
     }
 
-    fn load(&mut self) -> Result<Vec<(TopologyKey, Record)>, StoreError> {
-        let loaded = self.settle().and_then(|()| self.with(schema::records));
+    fn load(&mut self) -> Result<Contents, StoreError> {
+        let loaded = self.settle().and_then(|()| self.with(schema::contents));
         loaded.map_err(|fault| fault.say(&self.path, "read"))
     }
 

@@ -1,6 +1,6 @@
 //! `podwire doctor`.
 
-use podwire_client::Error;
+use podwire_client::{Error, v1};
 
 use super::{connect, node};
 use crate::{exit::Failure, output::Output, state, table::Table, view};
@@ -31,10 +31,12 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
         found.push("store that cannot be read".to_owned());
     }
 
+    let listed = client.list_topologies(None).await;
     let mut pods = Table::new(["POD", "CANNOT BE PLUGGED"]);
     match client.list_pods(None).await {
         Ok(all) => {
-            let ailing = all.iter().filter(|pod| !pod.problem.is_empty());
+            // Every node has pods with hostNetwork and pods that have ended: only who is asked for ails.
+            let ailing = all.iter().filter(|pod| !pod.problem.is_empty() && is_wanted(pod, listed.as_deref()));
             ailing.clone().for_each(|pod| pods.row([named(&pod.namespace, &pod.name), pod.problem.clone()]));
             found.extend(count(ailing.count(), "pod that cannot be plugged", "pods that cannot be plugged"));
             if output.is_table() {
@@ -45,10 +47,10 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
         Err(error) => found.push(unanswered("pods", &error, output)),
     }
     let mut topologies = Table::new(["NOT READY", "STATE", "REASON"]);
-    match client.list_topologies(None).await {
+    match &listed {
         Ok(all) => {
             let mut ailing = 0;
-            for topology in &all {
+            for topology in all {
                 let Some(status) = topology.status.as_ref().filter(|status| state::word(status.state) != "READY")
                 else {
                     continue;
@@ -75,7 +77,7 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
                     .text(&count(all.len(), "topology", "topologies").unwrap_or_else(|| "no topologies".to_owned()))?;
             }
         }
-        Err(error) => found.push(unanswered("topologies", &error, output)),
+        Err(error) => found.push(unanswered("topologies", error, output)),
     }
     if output.is_table() {
         for table in [pods, topologies].iter().filter(|table| !table.is_empty()) {
@@ -87,6 +89,20 @@ pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure>
         return Ok(());
     }
     Err(Failure::Ailing(found.join(", ")))
+}
+
+/// Whether a topology asks for a pod; where they are not known, each may.
+fn is_wanted(pod: &v1::Pod, topologies: Result<&[v1::Topology], &Error>) -> bool {
+    let Ok(topologies) = topologies else { return true };
+    // A named network namespace belongs to every Kubernetes namespace.
+    let near = |topology: &&v1::Topology| pod.namespace.is_empty() || pod.namespace == topology.namespace;
+    let names = |owner: &v1::interface::Owner| match owner {
+        v1::interface::Owner::Pod(name) | v1::interface::Owner::Netns(name) => *name == pod.name,
+    };
+    topologies
+        .iter()
+        .filter(near)
+        .any(|topology| view::interfaces(topology).any(|each| each.owner.as_ref().is_some_and(names)))
 }
 
 /// Says that a list did not come.

@@ -187,7 +187,7 @@ fn attachment_table(attachments: &[v1::list_attachments_response::Item]) -> Tabl
         let status = interface.status.clone().unwrap_or_default();
         let target = match attachment.target {
             Some(v1::attachment::Target::Bridge(bridge)) => format!("bridge {bridge}"),
-            Some(v1::attachment::Target::Device(device)) => format!("device {}", device.parent),
+            Some(v1::attachment::Target::Device(device)) => view::node_device(&device),
             None => String::new(),
         };
         table.row([

@@ -42,8 +42,12 @@ pub(crate) enum Plugin {
         hairpin: bool,
         /// Its ports do not reach each other.
         isolated: bool,
-        /// The VLAN asked for, which is only compared.
-        vlan: i128,
+        /// The VLAN whose frames have no tag; 0: the bridge's default one.
+        vlan: u32,
+        /// VLANs whose frames have tags.
+        trunk: Vec<v1::VlanRange>,
+        /// Frames without a tag stay in the default VLAN.
+        untagged: bool,
     },
     /// A device of the node.
     Macvlan {
@@ -129,8 +133,8 @@ fn delegate(config: &Node, of: &str, findings: &mut Findings<'_>) {
 }
 
 fn bridge(config: &Node, known: &[&str], of: &str, findings: &mut Findings<'_>) -> Option<Plugin> {
-    // A default of the plugin that matters to VLANs only.
-    let known = [known, &["bridge", "hairpinMode", "isolated", "portIsolation", "preserveDefaultVlan"]].concat();
+    let own = ["bridge", "hairpinMode", "isolated", "portIsolation", "vlan", "vlanTrunk", "preserveDefaultVlan"];
+    let known = [known, &own].concat();
     honour::only(config, &known, of, findings);
     let bridge = match config.get("bridge") {
         Some(node) => node.text(),
@@ -145,8 +149,39 @@ fn bridge(config: &Node, known: &[&str], of: &str, findings: &mut Findings<'_>) 
         bridge: bridge.to_owned(),
         hairpin: flag(config, "hairpinMode", of, findings),
         isolated,
-        vlan: config.get("vlan").and_then(Node::integer).unwrap_or_default(),
+        vlan: config.get("vlan").filter(|node| !node.is_void()).map_or(0, |node| vlan(node, 0, "vlan", of, findings)),
+        trunk: trunk(config, of, findings),
+        // As the plugin has it.
+        untagged: config.get("preserveDefaultVlan").is_none_or(|_| flag(config, "preserveDefaultVlan", of, findings)),
     })
+}
+
+/// The id of a VLAN, `least` to 4094.
+fn vlan(node: &Node, least: u32, key: &str, of: &str, findings: &mut Findings<'_>) -> u32 {
+    let id = node.integer().and_then(|id| u32::try_from(id).ok()).filter(|id| (least..=4094).contains(id));
+    id.unwrap_or_else(|| {
+        findings.error(node.place, format!("`{key}` of {of} is not a VLAN id: {least} to 4094 are"));
+        least
+    })
+}
+
+/// `vlanTrunk`: a list of `{minID, maxID}` and of `{id}`.
+fn trunk(config: &Node, of: &str, findings: &mut Findings<'_>) -> Vec<v1::VlanRange> {
+    let mut ranges = Vec::new();
+    for item in config.get("vlanTrunk").map_or(&[][..], Node::items) {
+        let mut id = |key: &str| item.get(key).map(|node| vlan(node, 1, &format!("vlanTrunk.{key}"), of, findings));
+        match (id("id"), id("minID"), id("maxID")) {
+            (Some(id), None, None) => ranges.push(v1::VlanRange { first: id, last: 0 }),
+            (None, Some(first), Some(last)) if first <= last => ranges.push(v1::VlanRange { first, last }),
+            _ => {
+                findings.error(
+                    item.place,
+                    format!("an item of `vlanTrunk` of {of} is neither `id` nor `minID` to `maxID`"),
+                );
+            }
+        }
+    }
+    ranges
 }
 
 fn macvlan(config: &Node, known: &[&str], of: &str, findings: &mut Findings<'_>) -> Option<Plugin> {

@@ -3,14 +3,12 @@
 use super::{findings::Findings, node::Node};
 
 /// Why some keys of a CNI configuration are not honoured.
-const REASONS: [(&str, &str); 9] = [
+const REASONS: [(&str, &str); 7] = [
     ("isGateway", "no bridge of podwire has an address on the node: nobody answers at the gateway's address"),
     ("isDefaultGateway", "no bridge of podwire has an address on the node, and the pod keeps its default route"),
     ("ipMasq", "no frame of a topology leaves it, so there is nothing to masquerade"),
     ("promiscMode", "a bridge needs no promiscuous mode to forward every frame"),
     ("forceAddress", "no bridge of podwire has an address on the node"),
-    ("vlan", "all ports of a bridge are in one LAN"),
-    ("vlanTrunk", "all ports of a bridge are in one LAN, and tagged frames pass as they are"),
     ("dns", "podwire does not write resolv.conf"),
     ("capabilities", "what the runtime would pass comes from the annotation only"),
 ];

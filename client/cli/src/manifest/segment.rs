@@ -2,16 +2,14 @@
 
 use podwire_proto::v1;
 
-use super::{
-    definition::{Definition, Plugin},
-    findings::Findings,
-    ipam::Addressing,
-};
+use super::{definition::Definition, findings::Findings, ipam::Addressing};
 
 /// A bridge and the definition that it was made of.
 pub(super) struct Segment<'a> {
     /// The `bridge` of its definitions.
     pub(super) value: String,
+    /// The one VLAN of it that it is; 0: all of them, told apart.
+    pub(super) vlan: u32,
     /// The first definition that names it.
     pub(super) of: &'a Definition,
     /// All of its definitions give static addresses.
@@ -22,10 +20,17 @@ pub(super) struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     /// The bridge `name` of the definition `of`.
-    pub(super) fn new(name: String, value: String, of: &'a Definition, hairpin: bool, isolated: bool) -> Self {
+    pub(super) fn new(
+        name: String,
+        (value, vlan): (String, u32),
+        of: &'a Definition,
+        hairpin: bool,
+        isolated: bool,
+    ) -> Self {
         let ipam = of.addressing.ipam.clone();
         let bridge = v1::Bridge { name, mtu: of.mtu, ipam, hairpin, isolated, ..v1::Bridge::default() };
-        Self { value, of, fixed: fixed(&of.addressing), bridge }
+        let bridge = v1::Bridge { vlan_aware: vlan == 0, ..bridge };
+        Self { value, vlan, of, fixed: fixed(&of.addressing), bridge }
     }
 
     /// Another definition shares this bridge: what belongs to the bridge must be the same.
@@ -39,8 +44,6 @@ impl<'a> Segment<'a> {
             Some("`ipam`")
         } else if self.bridge.mtu != other.mtu && self.bridge.mtu != 0 && other.mtu != 0 {
             Some("`mtu`")
-        } else if vlan(self.of) != vlan(other) {
-            Some("`vlan`")
         } else {
             None
         };
@@ -67,11 +70,4 @@ fn fixed(addressing: &Addressing) -> bool {
 
 fn silent(ipam: Option<&v1::Ipam>) -> bool {
     ipam.is_none_or(|ipam| ipam.routes.is_empty())
-}
-
-fn vlan(definition: &Definition) -> i128 {
-    match definition.plugin {
-        Plugin::Bridge { vlan, .. } => vlan,
-        Plugin::Macvlan { .. } => 0,
-    }
 }

@@ -19,6 +19,9 @@ use super::{
     source::Place,
 };
 
+/// The VLAN of a port of a bridge for which none was asked.
+const DEFAULT_VLAN: u32 = 1;
+
 /// Definitions that a hint lists at most.
 const LISTED: usize = 10;
 
@@ -41,7 +44,8 @@ pub(crate) fn wire(
             .hint("give the pods as well: `-f networks.yaml -f pods.yaml`");
     }
     let by_name = index(definitions, findings);
-    let mut wiring = Wiring { names: Names::default(), bridges: Vec::new(), attachments: Vec::new() };
+    let mut wiring =
+        Wiring { names: Names::default(), trunked: BTreeSet::new(), bridges: Vec::new(), attachments: Vec::new() };
     // Bridges first, in the order of use, so that they get the names that are theirs.
     let asked: Vec<_> = pods
         .iter()
@@ -51,6 +55,7 @@ pub(crate) fn wire(
             Some((pod, index, selection, definition))
         })
         .collect();
+    wiring.trunked = asked.iter().filter_map(|(.., definition)| trunked(definition)).collect();
     let mut used = BTreeSet::new();
     for (_, _, _, definition) in &asked {
         if used.insert((&definition.namespace, &definition.name)) {
@@ -144,6 +149,8 @@ fn find<'a>(
 
 struct Wiring<'a> {
     names: Names,
+    /// Bridges that have a trunk: they tell VLANs apart. On others a VLAN is a LAN of its own.
+    trunked: BTreeSet<&'a str>,
     bridges: Vec<Segment<'a>>,
     attachments: Vec<v1::Attachment>,
 }
@@ -154,12 +161,22 @@ impl<'a> Wiring<'a> {
         let Plugin::Bridge { bridge: value, hairpin, isolated, .. } = &definition.plugin else {
             return;
         };
-        if let Some(segment) = self.bridges.iter_mut().find(|segment| segment.value == *value) {
+        let vlan = self.vlan(&definition.plugin);
+        if let Some(segment) = self.bridges.iter_mut().find(|it| it.value == *value && it.vlan == vlan) {
             segment.share(definition, findings);
             return;
         }
-        let name = self.names.claim(value);
-        self.bridges.push(Segment::new(name, value.clone(), definition, *hairpin, *isolated));
+        let name = if vlan > DEFAULT_VLAN { format!("{value}-vlan{vlan}") } else { value.clone() };
+        let name = self.names.claim(&name);
+        self.bridges.push(Segment::new(name, (value.clone(), vlan), definition, *hairpin, *isolated));
+    }
+
+    /// The VLAN that is the LAN of a definition; 0: its bridge tells them apart.
+    fn vlan(&self, plugin: &Plugin) -> u32 {
+        match plugin {
+            Plugin::Bridge { bridge, vlan, .. } if !self.trunked.contains(bridge.as_str()) => (*vlan).max(DEFAULT_VLAN),
+            _ => 0,
+        }
     }
 
     fn attach(
@@ -192,12 +209,14 @@ impl<'a> Wiring<'a> {
             ..v1::Attachment::default()
         };
         match &definition.plugin {
-            Plugin::Bridge { bridge: value, hairpin, isolated, .. } => {
-                let Some(segment) = self.bridges.iter().find(|segment| segment.value == *value) else {
+            Plugin::Bridge { bridge: value, hairpin, isolated, vlan, trunk, untagged } => {
+                let of = self.vlan(&definition.plugin);
+                let Some(segment) = self.bridges.iter().find(|it| it.value == *value && it.vlan == of) else {
                     return;
                 };
                 attachment.hairpin = toggle(*hairpin, segment.bridge.hairpin).into();
                 attachment.isolated = toggle(*isolated, segment.bridge.isolated).into();
+                attachment.vlan = segment.bridge.vlan_aware.then(|| membership(*vlan, trunk, *untagged));
                 attachment.target = Some(v1::attachment::Target::Bridge(segment.bridge.name.clone()));
             }
             Plugin::Macvlan { parent, mode } => {
@@ -205,12 +224,31 @@ impl<'a> Wiring<'a> {
                     interface.mtu = definition.mtu;
                 }
                 let ipam = addressing.ipam.clone();
-                let device = v1::NodeDevice { parent: parent.clone(), mode: (*mode).into(), ipam };
+                let device =
+                    v1::NodeDevice { parent: parent.clone(), mode: (*mode).into(), ipam, ..Default::default() };
                 attachment.target = Some(v1::attachment::Target::Device(device));
             }
         }
         self.attachments.push(attachment);
     }
+}
+
+/// The `bridge` of a definition that has a trunk.
+fn trunked(definition: &Definition) -> Option<&str> {
+    match &definition.plugin {
+        Plugin::Bridge { bridge, trunk, .. } if !trunk.is_empty() => Some(bridge),
+        _ => None,
+    }
+}
+
+/// The VLANs of a port as the plugin makes it.
+fn membership(vlan: u32, trunk: &[v1::VlanRange], untagged: bool) -> v1::PortVlan {
+    if trunk.is_empty() {
+        return v1::PortVlan { access: vlan.max(DEFAULT_VLAN), ..v1::PortVlan::default() };
+    }
+    let default = if untagged { DEFAULT_VLAN } else { 0 };
+    let native = if vlan > 0 { vlan } else { default };
+    v1::PortVlan { access: 0, trunk: trunk.to_vec(), native }
 }
 
 /// The wish of an attachment where the bridge's default differs from it.

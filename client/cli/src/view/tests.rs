@@ -82,5 +82,68 @@ fn links_devices_and_what_is_not_ready_are_in_one_look() {
       b/net1  PENDING: no pod `b`
     ");
     let narrow = panel(&topology, Some(60));
-    assert!(narrow.lines().skip(2).all(|line| line.chars().count() <= 60), "{narrow}");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+}
+
+/// Long names, long addresses and a long reason.
+fn lengthy() -> v1::Topology {
+    let reason = "it differs from the intent: to do: set the MAC address of interface lab-7d9f8b6c5d-x2x4z/net1 to \
+                  02:00:00:00:00:01, which somebody changes all the time";
+    let end = |name: &str| {
+        let mut end = interface("busybox-deployment-7d9f8b6c5d-x2x4z", name, status(v1::State::Degraded, reason, true));
+        end.addresses = vec!["10.10.31.200/24".to_owned(), "2001:db8:1111:2222:3333:4444:5555:6666/64".to_owned()];
+        end
+    };
+    let link = v1::Link {
+        name: "w1".to_owned(),
+        a: Some(end("net1")),
+        far_end: Some(v1::link::FarEnd::B(end("net2"))),
+        ..v1::Link::default()
+    };
+    let panel = "podwire.lessons.routing-with-three-routers-and-a-switch".to_owned();
+    let status = v1::TopologyStatus { panel, interfaces: 2, owner: v1::Owner::Calls.into(), ..Default::default() };
+    let (namespace, name) = ("lessons".to_owned(), "routing-with-three-routers-and-a-switch".to_owned());
+    v1::Topology { namespace, name, links: vec![link], status: Some(status), ..v1::Topology::default() }
+}
+
+#[test]
+fn a_panel_fits_a_terminal_of_eighty_columns() {
+    insta::assert_snapshot!(panel(&lengthy(), Some(80)), @r##"
+    topology lessons/routing-with-three-routers-and-a-switch    0 of 2 interfaces
+    panel podwire.lessons.routing-with-three-routers-and-a-switch  owned by calls
+
+    WIRE                            ADDRESSES                      CARRIER  STATE
+    link w1
+    ├─ busybox-deploymen…2x4z/net1  10.10.31.200/24                up       DEGRADED
+                                    2001:db8:1111:2222:3333:4444:
+                                    5555:6666/64
+    └─ busybox-deploymen…2x4z/net2  10.10.31.200/24                up       DEGRADED
+                                    2001:db8:1111:2222:3333:4444:
+                                    5555:6666/64
+
+    not READY:
+      busybox-deployment-7d9f8b6c5d-x2x4z/net1 DEGRADED: it differs from the
+        intent: to do: set the MAC address of interface lab-7d9f8b6c5d-x2x4z/net1 to
+        02:00:00:00:00:01, which somebody changes all the time
+      busybox-deployment-7d9f8b6c5d-x2x4z/net2 DEGRADED: it differs from the
+        intent: to do: set the MAC address of interface lab-7d9f8b6c5d-x2x4z/net1 to
+        02:00:00:00:00:01, which somebody changes all the time
+    "##);
+}
+
+#[test]
+fn a_panel_is_never_wider_than_its_terminal_and_loses_no_reason() {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let whole = words(panel(&lengthy(), None).split_once("not READY:").unwrap().1);
+    for width in 40..=200 {
+        let text = panel(&lengthy(), Some(width));
+        for line in text.lines() {
+            assert!(line.chars().count() <= usize::from(width), "{width}: {line}");
+        }
+        let reasons = words(text.split_once("not READY:").unwrap().1);
+        assert_eq!(reasons.concat(), whole.concat(), "{width}");
+        for branch in ["├─", "└─"] {
+            assert!(text.lines().any(|line| line.starts_with(branch)), "{width}: {text}");
+        }
+    }
 }

@@ -52,20 +52,29 @@ impl Agent {
 
     /// Runs the command against it, in the directory of the manifests.
     pub(crate) fn podwire(&self, arguments: &[&str]) -> Output {
-        let target = format!("unix://{}", self.directory.path().join("agent.sock").display());
-        podwire(&target, arguments)
+        podwire(&self.target(), arguments)
+    }
+
+    /// The same as in a terminal of so many columns.
+    pub(crate) fn in_columns(&self, columns: usize, arguments: &[&str]) -> Output {
+        command(&self.target(), arguments).env("COLUMNS", columns.to_string()).output().unwrap()
+    }
+
+    fn target(&self) -> String {
+        format!("unix://{}", self.directory.path().join("agent.sock").display())
     }
 }
 
 /// Runs the command against an agent.
 pub(crate) fn podwire(target: &str, arguments: &[&str]) -> Output {
+    command(target, arguments).output().unwrap()
+}
+
+fn command(target: &str, arguments: &[&str]) -> Command {
     let inputs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/inputs");
-    Command::new(env!("CARGO_BIN_EXE_podwire"))
-        .args(arguments)
-        .env("PODWIRE_AGENT", target)
-        .current_dir(inputs)
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podwire"));
+    command.args(arguments).env("PODWIRE_AGENT", target).env_remove("COLUMNS").current_dir(inputs);
+    command
 }
 
 impl Kept {

@@ -11,7 +11,7 @@ fn used(config: &str) -> Result<Manifest, podwire_cli::manifest::Invalid> {
 #[test]
 fn what_is_not_honoured_is_warned_of_by_name() {
     let config = r#"{"type": "bridge", "bridge": "br0", "isGateway": true, "ipMasq": true, "isDefaultGateway": true,
-"promiscMode": true, "forceAddress": true, "vlan": 7, "vlanTrunk": [{"id": 5}], "dns": {"nameservers": ["1.1.1.1"]},
+"promiscMode": true, "forceAddress": true, "dns": {"nameservers": ["1.1.1.1"]},
 "capabilities": {"ips": true}, "macspoofchk": true}"#;
     let manifest = used(config).unwrap();
     let names = [
@@ -20,8 +20,6 @@ fn what_is_not_honoured_is_warned_of_by_name() {
         "isDefaultGateway",
         "promiscMode",
         "forceAddress",
-        "vlan",
-        "vlanTrunk",
         "dns",
         "capabilities",
         "macspoofchk",
@@ -31,13 +29,13 @@ fn what_is_not_honoured_is_warned_of_by_name() {
     for (message, name) in found.iter().zip(names) {
         assert!(message.ends_with(&format!("`{name}` of definition `n` is not honoured")), "{message}");
     }
-    insta::assert_snapshot!(manifest.warnings[5], @r#"
-    warning: `vlan` of definition `n` is not honoured
-     --> 1.yaml:8:48
+    insta::assert_snapshot!(manifest.warnings[4], @r#"
+    warning: `forceAddress` of definition `n` is not honoured
+     --> 1.yaml:8:26
       |
-    8 |     "promiscMode": true, "forceAddress": true, "vlan": 7, "vlanTrunk": [{"id": 5}], "dns": {"nameser…
-      |                                                ^
-    hint: all ports of a bridge are in one LAN
+    8 |     "promiscMode": true, "forceAddress": true, "dns": {"nameservers": ["1.1.1.1"]},
+      |                          ^
+    hint: no bridge of podwire has an address on the node
     "#);
     let strict = Options { topology: Some("t".to_owned()), strict: true, ..Options::default() };
     assert_eq!(errors(with(&[&definition("n", config), &pod("p", "n")], &strict)).len(), names.len());
@@ -146,7 +144,51 @@ fn definitions_of_one_bridge_share_it_and_must_agree() {
         [definition("a", fixed), definition("b", &lan("10.0.0.0/24", "")), definition("c", &lan("10.0.1.0/24", ""))];
     let found = errors(texts(&[&three.join("---\n"), &pod("p", "a,b,c"), &pod("q", "c")]));
     assert_eq!(found.len(), 1, "{found:?}");
-    let found = errors(both(&lan("10.0.0.0/24", r#", "vlan": 1"#), &lan("10.0.0.0/24", r#", "vlan": 2"#)));
-    assert_eq!(found.last().unwrap(), "2.yaml:7:98 `vlan` of definition `b` is not honoured");
-    assert!(found.iter().any(|message| message.ends_with("share bridge `br0` and differ in `vlan`")), "{found:?}");
+}
+
+#[test]
+fn vlans_of_a_bridge_are_lans_of_their_own() {
+    let of = |vlan: &str, subnet: &str| {
+        format!(
+            r#"{{"type": "bridge", "bridge": "br0", "ipam": {{"type": "host-local", "subnet": "{subnet}"}}{vlan}}}"#
+        )
+    };
+    let three = [
+        definition("a", &of("", "10.0.0.0/24")),
+        definition("b", &of(r#", "vlan": 10"#, "10.0.10.0/24")),
+        definition("c", &of(r#", "vlan": 10"#, "10.0.10.0/24")),
+    ];
+    let manifest = texts(&[&three.join("---\n"), &pod("p", "a,b"), &pod("q", "c")]).unwrap();
+    assert_eq!(manifest.warnings.len(), 0, "{:?}", manifest.warnings);
+    let names: Vec<_> =
+        manifest.topology.bridges.iter().map(|bridge| (bridge.name.as_str(), bridge.vlan_aware)).collect();
+    assert_eq!(names, [("br0", false), ("br0-vlan10", false)]);
+    let targets: Vec<_> = manifest.topology.attachments.iter().map(|it| it.target.clone().unwrap()).collect();
+    assert_eq!(targets[1], targets[2]);
+}
+
+#[test]
+fn a_trunk_makes_its_bridge_tell_vlans_apart() {
+    let of = |vlan: &str| format!(r#"{{"type": "bridge", "bridge": "br0"{vlan}}}"#);
+    let trunk = r#", "vlanTrunk": [{"minID": 20, "maxID": 29}, {"id": 10}]"#;
+    let four = [
+        definition("a", &of("")),
+        definition("b", &of(r#", "vlan": 10"#)),
+        definition("t", &of(trunk)),
+        definition("n", &of(&format!(r#"{trunk}, "vlan": 7, "preserveDefaultVlan": false"#))),
+        definition("o", &of(&format!(r#"{trunk}, "preserveDefaultVlan": false"#))),
+    ];
+    let manifest = texts(&[&four.join("---\n"), &pod("p", "a,b,t,n,o")]).unwrap();
+    assert_eq!(manifest.warnings.len(), 0, "{:?}", manifest.warnings);
+    let [bridge] = manifest.topology.bridges.try_into().unwrap();
+    assert!(bridge.vlan_aware);
+    let ranges = vec![v1::VlanRange { first: 20, last: 29 }, v1::VlanRange { first: 10, last: 0 }];
+    let access = |access| v1::PortVlan { access, ..v1::PortVlan::default() };
+    let trunk = |native| v1::PortVlan { access: 0, trunk: ranges.clone(), native };
+    let vlans: Vec<_> = manifest.topology.attachments.into_iter().map(|it| it.vlan.unwrap()).collect();
+    assert_eq!(vlans, [access(1), access(10), trunk(1), trunk(7), trunk(0)]);
+    let found = |config: &str| errors(used(config)).remove(0);
+    assert!(found(&of(r#", "vlan": 4095"#)).ends_with("`vlan` of definition `n` is not a VLAN id: 0 to 4094 are"));
+    let odd = found(&of(r#", "vlanTrunk": [{"minID": 20}]"#));
+    assert!(odd.ends_with("an item of `vlanTrunk` of definition `n` is neither `id` nor `minID` to `maxID`"), "{odd}");
 }

@@ -159,7 +159,7 @@ prop_compose! {
                 name,
                 interface: Some(interface),
                 target: Some(if device {
-                    v1::attachment::Target::Device(v1::NodeDevice { parent: target, mode: 2, ipam: None })
+                    v1::attachment::Target::Device(v1::NodeDevice { parent: target, mode: 2, ..Default::default() })
                 } else {
                     v1::attachment::Target::Bridge(target)
                 }),

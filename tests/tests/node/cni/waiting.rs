@@ -12,6 +12,7 @@ use std::{
 
 use podwire_agent::{
     domain::{
+        announcement::{AnnouncedSandbox, Announcement},
         intent::PodKey,
         name::{Namespace, PodName},
         observed::SandboxId,
@@ -20,7 +21,7 @@ use podwire_agent::{
     },
     kernel::{LinuxKernel, NetnsDir, PodDoor},
     panel::{Apply, ChangeError, Engine, EngineConfig, Fence},
-    pods::{AnnounceError, AnnouncedPods, AnnouncedSandbox, Pod, PodChange, PodChanges, Pods, PodsError, Wanted},
+    pods::{AnnounceError, AnnouncedPods, Pod, PodChange, PodChanges, Pods, PodsError, Wanted},
     store::MemoryStore,
 };
 use podwire_tests::condition::{eventually, holds};
@@ -62,7 +63,7 @@ impl Pods for Late {
         Ok(Box::pin(UnboundedReceiverStream::new(self.changes.lock().unwrap().take().unwrap())))
     }
 
-    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<(), AnnounceError> {
+    fn announce(&self, sandbox: &AnnouncedSandbox) -> Result<Announcement, AnnounceError> {
         self.pods.announce(sandbox)
     }
 }

@@ -1,10 +1,18 @@
-//! The real kernel and the real store, but for one call.
+//! The real kernel and the real store, but for calls that are to fail.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use nix::errno::Errno;
 use podwire_agent::{
-    domain::{name::TopologyKey, observed::Observed, step::Step},
+    domain::{
+        announcement::Announcement,
+        name::TopologyKey,
+        observed::{Observed, SandboxId},
+        step::Step,
+    },
     kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, Site, SiteView, StepFailed},
     store::{Record, Store, StoreError},
 };
@@ -22,30 +30,49 @@ pub(super) enum Call {
     Put,
 }
 
-/// One fault that is to happen: at the call before which so many were made.
+/// Faults that are to happen, one after the other: each at the call before which so many were made since the one before.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fault(Arc<Mutex<Option<(Call, usize)>>>);
+pub(super) struct Fault(Arc<Mutex<VecDeque<(Call, usize)>>>);
 
 impl Fault {
     /// Lets a call fail, once.
     pub(super) fn arm(&self, call: Call, after: usize) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, after));
+        self.arm_all(&[(call, after)]);
     }
 
-    /// Whether it has not happened yet.
+    /// Lets calls fail, each once.
+    pub(super) fn arm_all(&self, faults: &[(Call, usize)]) {
+        *self.armed() = faults.iter().copied().collect();
+    }
+
+    /// Whether one has not happened yet.
     pub(super) fn is_armed(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.left() > 0
+    }
+
+    /// How many have not happened yet.
+    pub(super) fn left(&self) -> usize {
+        self.armed().len()
+    }
+
+    /// Takes back what did not happen, and says how many those are.
+    pub(super) fn disarm(&self) -> usize {
+        std::mem::take(&mut *self.armed()).len()
     }
 
     /// Takes it back where it did not happen, and says whether it did.
     pub(super) fn happened(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_none()
+        self.disarm() == 0
+    }
+
+    fn armed(&self) -> MutexGuard<'_, VecDeque<(Call, usize)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which of `calls` calls fails now.
     fn due(&self, call: Call, calls: usize) -> Option<usize> {
-        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (wanted, left) = armed.as_mut()?;
+        let mut armed = self.armed();
+        let (wanted, left) = armed.front_mut()?;
         if *wanted != call {
             return None;
         }
@@ -53,8 +80,8 @@ impl Fault {
             *left -= calls;
             return None;
         }
-        // One fault only: what follows is the undoing.
-        armed.take().map(|(_, at)| at)
+        // What follows is the undoing, which fails only if it was asked for.
+        armed.pop_front().map(|(_, at)| at)
     }
 
     fn kernel(&self, call: Call) -> Result<(), KernelError> {
@@ -137,5 +164,17 @@ impl Store for FaultyStore {
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
         self.fault.store(key)?;
         self.store.forget(key)
+    }
+
+    fn announcements(&self) -> Result<Vec<Announcement>, StoreError> {
+        self.store.announcements()
+    }
+
+    fn put_announcement(&self, announcement: &Announcement) -> Result<(), StoreError> {
+        self.store.put_announcement(announcement)
+    }
+
+    fn forget_announcement(&self, sandbox: &SandboxId) {
+        self.store.forget_announcement(sandbox);
     }
 }

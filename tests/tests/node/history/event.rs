@@ -12,6 +12,7 @@ use podwire_tests::{
 };
 use tonic::{Code, Status};
 
+use super::acknowledged::{Acknowledged, Figures};
 use crate::ownership::attach;
 
 const PODS: [&str; 4] = ["p0", "p1", "p2", "p3"];
@@ -21,12 +22,13 @@ pub(super) struct History<'a> {
     lab: &'a Lab,
     agent: Option<Agent>,
     story: Vec<String>,
+    acknowledged: Acknowledged,
 }
 
 impl<'a> History<'a> {
     pub(super) async fn new(lab: &'a Lab) -> Self {
         lab.pods(PODS);
-        Self { lab, agent: Some(lab.agent().start().await), story: Vec::new() }
+        Self { lab, agent: Some(lab.agent().start().await), story: Vec::new(), acknowledged: Acknowledged::default() }
     }
 
     pub(super) fn agent(&mut self) -> &mut Agent {
@@ -40,6 +42,16 @@ impl<'a> History<'a> {
     /// What happened, for who looks for the reason of a failure.
     pub(super) fn story(&self) -> String {
         self.story.join("\n")
+    }
+
+    /// Compares what the agent tells with what it acknowledged last.
+    pub(super) fn assert_acknowledged(&self, told: &[Topology]) {
+        let story = || self.story();
+        self.acknowledged.assert_told(told, story);
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        self.acknowledged.figures()
     }
 
     /// Leaves nothing to the next one.
@@ -56,7 +68,8 @@ impl<'a> History<'a> {
             3 => {
                 let name = *random.pick(&["t0", "t1"]);
                 self.say(format!("delete {name}"));
-                accepted(self.agent().delete(name).await);
+                let deleted = accepted(self.agent().delete(name).await);
+                self.acknowledged.deleted(name, deleted.is_some());
             }
             4..6 => self.single_call(random).await,
             6 => self.pod(random),
@@ -80,38 +93,43 @@ impl<'a> History<'a> {
         let name = *random.pick(&["t0", "t1"]);
         let wanted = random_topology(name, random);
         self.say(format!("apply {} with {} links, {:?}", wanted.name, wanted.links.len(), wanted.bridges));
-        accepted(self.agent().apply(wanted).await);
+        let made = accepted(self.agent().apply(wanted).await);
+        self.acknowledged.applied(made);
     }
 
     /// Of a topology of its own: one element comes or goes.
     async fn single_call(&mut self, random: &mut Random) {
         let (pod, far) = (*random.pick(&PODS), *random.pick(&PODS));
         let agent = self.agent.as_ref().unwrap();
+        let acknowledged = &mut self.acknowledged;
         let what = random.within(0..6);
-        accepted(match what {
+        match what {
             0 | 1 => {
                 let create = CreateBridgeRequest { bridge: Some(lan("one", "10.8.0.0/24")), ..Default::default() };
-                accepted(agent.bridges().create_bridge(create).await);
-                attach(agent, plug(&format!("at-{pod}"), nic(pod, "one"), "one")).await.map(drop)
+                acknowledged.bridge(accepted(agent.bridges().create_bridge(create).await).is_some());
+                let made = attach(agent, plug(&format!("at-{pod}"), nic(pod, "one"), "one")).await;
+                acknowledged.attached(accepted(made).and_then(|made| made.attachment));
             }
             2 => {
                 let name = format!("at-{pod}");
-                agent.attachments().detach(DetachRequest { name, ..Default::default() }).await.map(drop)
+                let detach = DetachRequest { name: name.clone(), ..Default::default() };
+                acknowledged.removed(&name, accepted(agent.attachments().detach(detach).await).is_some());
             }
             3 => {
                 let delete = DeleteBridgeRequest { name: "one".into(), cascade: true, ..Default::default() };
-                agent.bridges().delete_bridge(delete).await.map(drop)
+                acknowledged.bridge_removed(accepted(agent.bridges().delete_bridge(delete).await).is_some());
             }
             4 if pod != far => {
                 let wire = Link { ipam: ipam("10.9.0.0/24"), ..link("cable", nic(pod, "two"), nic(far, "two")) };
                 let request = podwire_proto::v1::CreateLinkRequest { link: Some(wire), ..Default::default() };
-                agent.links().create_link(request).await.map(drop)
+                let made = agent.links().create_link(request).await;
+                acknowledged.linked(accepted(made).and_then(|made| made.into_inner().link));
             }
             _ => {
                 let delete = DeleteLinkRequest { name: "cable".into(), ..Default::default() };
-                agent.links().delete_link(delete).await.map(drop)
+                acknowledged.removed("cable", accepted(agent.links().delete_link(delete).await).is_some());
             }
-        });
+        }
         self.say(format!("single call {what} with {pod} and {far}"));
     }
 
@@ -168,15 +186,17 @@ fn names(space: &str) -> Vec<String> {
     names.filter(|name| name != "lo").collect()
 }
 
-/// It was done, or refused for a reason that there may be.
-fn accepted<T>(answer: Result<T, Status>) {
-    if let Err(status) = answer {
-        let may_be = [Code::AlreadyExists, Code::Aborted, Code::FailedPrecondition, Code::NotFound];
-        assert!(may_be.contains(&status.code()), "{status}");
-    }
+/// What was done, unless it was refused for a reason that there may be.
+fn accepted<T>(answer: Result<T, Status>) -> Option<T> {
+    answer
+        .inspect_err(|status| {
+            let may_be = [Code::AlreadyExists, Code::Aborted, Code::FailedPrecondition, Code::NotFound];
+            assert!(may_be.contains(&status.code()), "{status}");
+        })
+        .ok()
 }
 
-/// Links of both modes (`d…` are DIRECT), a bridge, routes.
+/// Links of both modes, a bridge, routes.
 fn random_topology(name: &str, random: &mut Random) -> Topology {
     let mut wanted = topology(name);
     wanted.namespace = "lessons".into();

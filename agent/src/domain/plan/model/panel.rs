@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use crate::domain::{
     bridge::{BridgeOptions, BridgePort},
     desired::BridgeDevice,
-    device::{bridge_device_name, full_name},
+    device::{bridge_device_name, full_name, port_device_name},
     intent::PodKey,
     mac::Mac,
-    observed::{BridgeState, Counters, Panel, PortState, Redirect},
+    observed::{BridgeState, Counters, NodePort, Panel, PortState, Redirect, UplinkFar, UplinkState},
     queue::{Egress, Queue},
+    uplink::{Join, Uplink, Way},
+    vlans::PortVlans,
 };
 
 use super::{Peer, Refused};
@@ -17,10 +19,11 @@ use super::{Peer, Refused};
 /// Options of a port that has just become one.
 pub(in crate::domain::plan) const NEW_PORT: BridgePort = BridgePort::NEW;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::domain::plan) enum PanelKind {
     Bridge { options: BridgeOptions },
     Port,
+    Uplink { far: UplinkFar, promiscuous: bool },
     Stranger,
 }
 
@@ -37,6 +40,7 @@ pub(in crate::domain::plan) struct PanelDevice {
     pub filter: Redirect,
     pub egress: Egress,
     pub tx_checksum: bool,
+    pub vlans: PortVlans,
     pub peer: Peer,
     pub altnames: Vec<String>,
 }
@@ -59,6 +63,7 @@ impl PanelDevice {
             filter: Redirect::Nowhere,
             egress: Egress::Plain,
             tx_checksum: true,
+            vlans: PortVlans::new_port(),
             peer: Peer::Old,
             altnames: Vec::new(),
         }
@@ -77,6 +82,7 @@ impl PanelDevice {
         match self.kind {
             PanelKind::Bridge { .. } => "bridge",
             PanelKind::Port => "port",
+            PanelKind::Uplink { .. } => "uplink",
             PanelKind::Stranger => "stranger",
         }
     }
@@ -139,6 +145,63 @@ impl PanelNamespace {
         self.index_of(name, |kind| *kind == PanelKind::Port)
     }
 
+    pub(super) fn create_uplink(&mut self, uplink: &Uplink, parent: (u32, u32)) -> Result<(), Refused> {
+        self.is_free(&uplink.device)?;
+        let (index, mtu) = parent;
+        let parent = (index, uplink.spec.parent.to_string());
+        let far = match uplink.spec.way {
+            Way::Vlan(id) => UplinkFar::Vlan { parent: Some(parent), id: id.number() },
+            Way::BridgePort => UplinkFar::Port(NodePort {
+                index: 100,
+                name: uplink.port.clone(),
+                ours: true,
+                up: true,
+                mtu,
+                master: Some(parent),
+                altnames: vec![uplink.mark.clone()],
+            }),
+        };
+        let promiscuous = uplink.nic().is_some();
+        let kind = PanelKind::Uplink { far, promiscuous };
+        self.insert(PanelDevice { kind, mtu, up: true, ..PanelDevice::stranger(uplink.device.clone()) });
+        Ok(())
+    }
+
+    pub(super) fn configure_uplink(&mut self, uplink: &Uplink, parent: (u32, u32)) -> Result<(), Refused> {
+        let index = self.uplink_index(&uplink.device)?;
+        let device = self.devices.remove(&index).ok_or("ENODEV")?;
+        let mut made = Self { next: index, devices: BTreeMap::new() };
+        made.create_uplink(uplink, parent)?;
+        let new = made.devices.remove(&index).ok_or("ENODEV")?;
+        self.devices.insert(index, PanelDevice { kind: new.kind, mtu: new.mtu, up: true, ..device });
+        Ok(())
+    }
+
+    pub(super) fn uplink_index(&self, name: &str) -> Result<u32, Refused> {
+        self.index_of(name, |kind| matches!(kind, PanelKind::Uplink { .. }))
+    }
+
+    pub(super) fn join_uplink(&mut self, uplink: &Uplink) -> Result<(), Refused> {
+        let index = self.uplink_index(&uplink.device)?;
+        let (master, options, filter) = match &uplink.join {
+            Join::Bridge(bridge, port, _) => {
+                (Some(self.bridge(&bridge_device_name(bridge))?), *port, Redirect::Nowhere)
+            }
+            Join::Nic(nic) => {
+                let port = self.port_index(&port_device_name(nic))?;
+                self.devices.get_mut(&port).ok_or("ENODEV")?.filter = Redirect::To(index);
+                (None, NEW_PORT, Redirect::To(port))
+            }
+        };
+        let device = self.devices.get_mut(&index).ok_or("ENODEV")?;
+        (device.master, device.options, device.filter) = (master, options, filter);
+        device.vlans = match &uplink.join {
+            Join::Bridge(_, _, Some(vlans)) => vlans.clone(),
+            _ => PortVlans::new_port(),
+        };
+        Ok(())
+    }
+
     pub(super) fn port_mut(&mut self, index: u32) -> Option<&mut PanelDevice> {
         self.devices.get_mut(&index)
     }
@@ -148,7 +211,7 @@ impl PanelNamespace {
         let gone = self.devices.remove(&index)?;
         for device in self.devices.values_mut() {
             if device.master == Some(index) {
-                (device.master, device.options) = (None, NEW_PORT);
+                (device.master, device.options, device.vlans) = (None, NEW_PORT, PortVlans::new_port());
             }
             if device.filter == Redirect::To(index) {
                 device.filter = Redirect::To(0);
@@ -160,7 +223,22 @@ impl PanelNamespace {
 
 pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwarding: bool) {
     let name = device.name.clone();
-    match device.kind {
+    match device.kind.clone() {
+        PanelKind::Uplink { far, promiscuous } => {
+            let state = UplinkState {
+                index,
+                mtu: device.mtu,
+                up: device.up,
+                promiscuous,
+                carrier: device.up,
+                master: device.master,
+                bridge_port: device.master.map(|_| device.options),
+                vlans: device.master.map(|_| device.vlans.clone()),
+                redirect: device.filter,
+                far,
+            };
+            seen.uplinks.insert(name, state);
+        }
         PanelKind::Bridge { options } => {
             let altnames = device.altnames.clone();
             let state = BridgeState { index, altnames, mac: device.mac, mtu: device.mtu, up: device.up, options };
@@ -174,6 +252,7 @@ pub(super) fn look(seen: &mut Panel, index: u32, device: &PanelDevice, forwardin
                 up: device.up,
                 master: device.master,
                 bridge_port: device.master.map(|_| device.options),
+                vlans: device.master.map(|_| device.vlans.clone()),
                 forwarding,
                 nic: match &device.peer {
                     Peer::Pod(pod, nic) => Some((pod.clone(), *nic)),

@@ -12,19 +12,30 @@ impl Model {
         let mut lines = BTreeSet::new();
         for (index, device) in self.panel.iter().flat_map(|panel| &panel.devices) {
             let (name, mtu, up) = (&device.name, device.mtu, device.up);
-            lines.insert(match device.kind {
+            let aware = |master: &u32| match &self.panel.as_ref().map(|panel| &panel.devices[master].kind) {
+                Some(PanelKind::Bridge { options }) => options.vlan_filtering,
+                _ => false,
+            };
+            let vlans = device.master.filter(aware).map(|_| device.vlans.to_string());
+            let master = device.master.map(|master| (self.panel_name(master), vlans));
+            let redirect = match device.filter {
+                Redirect::To(to) => self.panel_name(to),
+                other => format!("{other:?}"),
+            };
+            lines.insert(match &device.kind {
+                PanelKind::Uplink { far, promiscuous } => {
+                    // What goes to a port that is gone goes nowhere.
+                    let redirect = if redirect == "gone" { "Nowhere" } else { &redirect };
+                    let joined = format!("master {master:?} {:?} redirect {redirect}", device.options);
+                    format!("uplink {name} mtu {mtu} up {up} {joined} {far:?} {promiscuous}")
+                }
                 PanelKind::Bridge { options } => {
                     format!("bridge {name} {:?} mtu {mtu} up {up} {options:?}", device.mac)
                 }
                 PanelKind::Stranger => format!("stranger {name}"),
                 PanelKind::Port => format!(
-                    "port {name} mtu {mtu} up {up} master {:?} {:?} redirect {} egress {:?} checksum {} peer {} forwards {}",
-                    device.master.map(|master| self.panel_name(master)),
+                    "port {name} mtu {mtu} up {up} master {master:?} {:?} redirect {redirect} egress {:?} checksum {} peer {} forwards {}",
                     device.options,
-                    match device.filter {
-                        Redirect::To(to) => self.panel_name(to),
-                        other => format!("{other:?}"),
-                    },
                     device.egress,
                     device.tx_checksum,
                     self.peer(&device.peer),

@@ -23,8 +23,10 @@ use crate::domain::{
     name::{Namespace, TopologyKey},
     spec::{
         AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, LinkMode, LinkSpec, MacvlanMode, PodOwner, RouteSpec,
-        Target, TopologySpec,
+        Target, TopologySpec, UplinkTarget,
     },
+    uplink::{UplinkSpec, VlanId, Way},
+    vlans::Membership,
 };
 
 const PODS: [&str; 3] = ["bb1", "bb2", "a-pod-with-a-long-name"];
@@ -40,6 +42,10 @@ impl Claims for Alone {
     }
 
     fn address_owner(&self, _: &IfName, _: IpAddr) -> Option<TopologyKey> {
+        None
+    }
+
+    fn vlan_owner(&self, _: &IfName, _: VlanId) -> Option<TopologyKey> {
         None
     }
 
@@ -68,6 +74,7 @@ enum Plugged {
     Nowhere,
     Bridge(usize),
     Device(&'static str, MacvlanMode),
+    Uplink(&'static str, bool),
     Link(LinkMode),
 }
 
@@ -77,6 +84,8 @@ fn any_wire() -> impl Strategy<Value = Plugged> {
     prop_oneof![
         2 => Just(Plugged::Nowhere),
         3 => (0..BRIDGES.len()).prop_map(Plugged::Bridge),
+        // A NIC keeps the MTU of a device that is not there any more, and so its history.
+        2 => (prop_oneof![Just("eth0"), Just("eth1")], any::<bool>()).prop_map(|(parent, vlan)| Plugged::Uplink(parent, vlan)),
         2 => (parent, mode).prop_map(|(parent, mode)| Plugged::Device(parent, mode)),
         4 => Just(Plugged::Link(LinkMode::Stitched)),
         3 => Just(Plugged::Link(LinkMode::Direct)),
@@ -141,21 +150,46 @@ fn any_profile() -> impl Strategy<Value = L2Profile> + Clone {
     prop_oneof![Just(L2Profile::Transparent), Just(L2Profile::Hub), Just(L2Profile::Standard)]
 }
 
+/// One that no interface has.
+fn vlan_of(bridge: &str) -> VlanId {
+    u32::try_from(100 + bridge.len()).unwrap().try_into().unwrap()
+}
+
+/// Access, trunk, trunk with a native VLAN, or what comes by itself.
+fn membership(n: usize) -> Option<Membership> {
+    let vlan = |number: usize| u32::try_from(number).unwrap().try_into().unwrap();
+    match n % 4 {
+        0 => None,
+        1 => Some(Membership::Access(vlan(10 + n))),
+        2 => Some(Membership::Trunk { tagged: vec![(vlan(2), vlan(20))], native: None }),
+        _ => Some(Membership::Trunk { tagged: vec![(vlan(30), vlan(31)), (vlan(5), vlan(5))], native: Some(vlan(7)) }),
+    }
+}
+
 fn any_bridges() -> impl Strategy<Value = Vec<BridgeSpec>> {
     let bridge = |name: &'static str| {
         let mtu = prop::option::of(prop_oneof![Just(1400u32), Just(9000)]);
+        let uplink = prop::option::of((prop_oneof![4 => Just("eth0"), 1 => Just("eth9")], any::<bool>()));
         let ageing = prop::option::of(prop_oneof![Just(0), Just(20), Just(300), Just(1_000_000)]);
-        (mtu, prop::option::of(0u8..2), any::<[bool; 4]>(), any_profile(), ageing).prop_map(
-            move |(mtu, mac, [hairpin, isolated, stp, mcast_snooping], l2_profile, ageing)| BridgeSpec {
-                ageing: ageing.filter(|_| l2_profile != L2Profile::Hub),
-                mtu: mtu.map(|mtu| mtu.try_into().unwrap()),
-                mac: mac.map(|n| Mac::new([2, 1, 0, 0, 0, n]).unwrap()),
-                hairpin,
-                isolated,
-                stp,
-                mcast_snooping,
-                l2_profile,
-                ..sample::bridge(name, None)
+        (mtu, prop::option::of(0u8..2), any::<[bool; 5]>(), any_profile(), ageing, uplink).prop_map(
+            move |(mtu, mac, [hairpin, isolated, stp, mcast_snooping, vlan_aware], l2_profile, ageing, uplink)| {
+                BridgeSpec {
+                    uplink: uplink.map(|(parent, vlan): (&str, bool)| UplinkSpec {
+                        // Larger frames than those of its device would be refused.
+                        parent: if mtu == Some(9000) { "eth1" } else { parent }.parse().unwrap(),
+                        way: if vlan { Way::Vlan(vlan_of(name)) } else { Way::BridgePort },
+                    }),
+                    ageing: ageing.filter(|_| l2_profile != L2Profile::Hub),
+                    mtu: mtu.map(|mtu| mtu.try_into().unwrap()),
+                    mac: mac.map(|n| Mac::new([2, 1, 0, 0, 0, n]).unwrap()),
+                    hairpin,
+                    isolated,
+                    stp,
+                    mcast_snooping,
+                    l2_profile,
+                    vlan_aware,
+                    ..sample::bridge(name, None)
+                }
             },
         )
     };
@@ -168,6 +202,7 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
     let mut spec = sample::topology();
     let mut open: BTreeMap<bool, (InterfaceSpec, bool, Impairment)> = BTreeMap::new();
     let count = slots.len();
+    let aware: Vec<bool> = bridges.iter().map(|bridge| bridge.vlan_aware).collect();
     for (n, (wire, interface, up, option, mtu, impairment)) in slots.into_iter().enumerate() {
         // Elements change their NICs with the shift, and so do marks.
         let name = format!("plug{}", (n + shift) % count);
@@ -175,6 +210,7 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
         match wire {
             Plugged::Nowhere => {}
             Plugged::Bridge(b) => spec.attachments.push(AttachmentSpec {
+                vlan: aware[b].then(|| membership(n)).flatten(),
                 hairpin: option,
                 isolated: option,
                 up,
@@ -189,6 +225,16 @@ fn spec(bridges: Vec<BridgeSpec>, slots: Vec<Slot>, shift: usize, spare: bool) -
                 let interface = InterfaceSpec { mtu, ..interface };
                 let target = Target::Device(device);
                 spec.attachments.push(AttachmentSpec { target, ..sample::on_device(&name, interface, None) });
+            }
+            Plugged::Uplink(parent, way) => {
+                // The VLAN of the slot: one exists once on its device.
+                let vlan = u32::try_from(10 + n).unwrap().try_into().unwrap();
+                let way = if way { Way::Vlan(vlan) } else { Way::BridgePort };
+                let uplink = UplinkSpec { parent: parent.parse().unwrap(), way };
+                let target = Target::Uplink(UplinkTarget { uplink, ipam: None });
+                let interface = InterfaceSpec { mtu, tx_checksum: up, ..interface };
+                let plug = sample::on_device(&name, interface, None);
+                spec.attachments.push(AttachmentSpec { target, up, to_interface: impairment, ..plug });
             }
             Plugged::Link(mode) => {
                 let direct = mode == LinkMode::Direct;

@@ -131,7 +131,10 @@ proptest! {
         let last_addition = steps.iter().rposition(|step| step.action() != "remove").unwrap_or(0);
         let made = created(&steps);
         for step in steps[..last_addition].iter().filter(|step| step.action() == "remove") {
-            prop_assert!(step.nic().is_some_and(|nic| made.contains(nic)), "{} of\n{}", step, lines(&steps));
+            let same = |device: &String| steps.iter().any(|step| matches!(step, Step::CreateUplink(new) if new.device == *device));
+            let uplink = matches!(step, Step::RemoveUplink(device, _) if same(device));
+            let nic = step.nic().is_some_and(|nic| made.contains(nic));
+            prop_assert!(nic || uplink, "{} of\n{}", step, lines(&steps));
         }
     }
 
@@ -162,7 +165,8 @@ proptest! {
     #[test]
     fn names_of_devices_do_not_meet(wanted in any_wanted()) {
         let names = wanted.nics.iter().map(|nic| port_device_name(&nic.key));
-        let names: BTreeSet<_> = names.chain(wanted.bridges.iter().map(|b| bridge_device_name(&b.name))).collect();
-        prop_assert_eq!(names.len(), wanted.nics.len() + wanted.bridges.len());
+        let names = names.chain(wanted.bridges.iter().map(|b| bridge_device_name(&b.name)));
+        let names: BTreeSet<_> = names.chain(wanted.uplinks.iter().map(|uplink| uplink.device.clone())).collect();
+        prop_assert_eq!(names.len(), wanted.nics.len() + wanted.bridges.len() + wanted.uplinks.len());
     }
 }

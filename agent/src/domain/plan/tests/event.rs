@@ -19,6 +19,7 @@ use crate::domain::{
     queue::Egress,
     spec::RouteSpec,
     step::Step,
+    vlans::PortVlans,
 };
 
 /// Something that somebody does by hand: to the panel, or to a NIC of ours in a pod.
@@ -30,14 +31,14 @@ pub(super) struct Damage {
 
 pub(super) fn any_damage() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(
-        (0..18usize, any::<prop::sample::Index>()).prop_map(|(kind, which)| Damage { kind, which }),
+        (0..19usize, any::<prop::sample::Index>()).prop_map(|(kind, which)| Damage { kind, which }),
         1..4,
     )
 }
 
 impl Damage {
     pub(super) fn inflict(&self, model: &mut Model, wanted: &Desired) {
-        if self.kind < 13 { self.on_panel(model) } else { self.in_pod(model, wanted) }
+        if self.kind < 14 { self.on_panel(model) } else { self.in_pod(model, wanted) }
     }
 
     fn on_panel(&self, model: &mut Model) {
@@ -75,6 +76,7 @@ impl Damage {
             9 => device.egress = Egress::Unknown,
             10 => device.egress = Egress::Plain,
             11 => device.tx_checksum ^= true,
+            12 if device.master.is_some() => device.vlans = PortVlans::Odd,
             _ => panel.insert(PanelDevice::stranger("stranger")),
         }
     }
@@ -90,14 +92,14 @@ impl Damage {
         let pod = model.pod(&key.pod).unwrap();
         let device = pod.devices.get_mut(&index).unwrap();
         match self.kind {
-            13 => device.mtu = device.mtu.min(1500) - 1,
-            14 => device.mac = None,
-            15 => {
+            14 => device.mtu = device.mtu.min(1500) - 1,
+            15 => device.mac = None,
+            16 => {
                 if let Some(first) = device.addresses.first().copied() {
                     pod.remove_address(index, first);
                 }
             }
-            16 => {
+            17 => {
                 // Those that came with an address are the kernel's.
                 let asked = &wanted.nic(key).unwrap().routes;
                 let first = pod.routes.iter().position(|now| {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{domain::observed::SandboxId, pods::AnnouncedSandbox};
+use crate::domain::{
+    announcement::{AnnouncedSandbox, Announcement},
+    observed::SandboxId,
+};
 
 /// A path that is there.
 const HERE: &str = "/proc/self/ns/net";
@@ -107,7 +110,7 @@ fn an_announced_sandbox_is_current_before_it_is_listed_and_tells_the_path_that_t
         sandbox_id: SandboxId::new("new"),
         netns_path: HERE.into(),
     };
-    cache.announced.announce(sandbox);
+    cache.announced.announce(&Announcement { sandbox, cookie: 0, boot_id: String::new(), at: 5 });
     assert_eq!(cache.news(), [PodChange::Appeared(key_of("bb1"))]);
     assert_eq!(current(&cache, "bb1"), Some(("new".to_owned(), netns(HERE))));
     cache.listed(&[listed("old", "bb1", true, 1), listed("new", "bb1", true, 6)]);

@@ -113,7 +113,7 @@ fn order_holds_within_a_commit() {
         answer.recv().unwrap().unwrap();
         if n % 100 < 50 {
             let shall = (n % 3 != 2).then(|| (key("12"), deleted(n)));
-            assert_eq!(load.recv().unwrap().unwrap(), Vec::from_iter(shall), "after {n}");
+            assert_eq!(load.recv().unwrap().unwrap().records, Vec::from_iter(shall), "after {n}");
         }
     }
     assert!(loaded(&store_in(dir.path()).unwrap()).is_empty(), "599 forgets");

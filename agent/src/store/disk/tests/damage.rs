@@ -215,7 +215,7 @@ fn what_is_not_a_plain_file_is_unreadable() {
 }
 
 /// Writes into a table of the store behind its back.
-fn insert(dir: &Path, table: &'static str, key: &str, value: &[u8]) {
+pub(super) fn insert(dir: &Path, table: &'static str, key: &str, value: &[u8]) {
     let database = Database::open(dir.join(FILE)).unwrap();
     let transaction = database.begin_write().unwrap();
     let table = redb::TableDefinition::<&str, &[u8]>::new(table);

@@ -17,12 +17,12 @@ fn a_store_is_made_once_for_its_owner_alone() {
     assert_eq!(contents(dir.path()).keys().collect::<Vec<_>>(), ["intents.redb"]);
     assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o7777, 0o600);
     drop(store);
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     assert!(store.is_new(), "no run has recorded its boot");
     store.record_boot("one").unwrap();
     store.record_boot("two").unwrap();
     drop(store);
-    let store = DiskStore::open(dir.path()).unwrap();
+    let store = store_in(dir.path()).unwrap();
     assert_eq!((store.is_new(), store.boot_id()), (false, Some("two")));
 }
 
@@ -31,7 +31,7 @@ fn what_a_run_left_that_was_cut_off_is_cleaned_up() {
     let dir = tempfile::tempdir().unwrap();
     for left in [b"".as_slice(), b"half a store"] {
         fs::write(dir.path().join("intents.redb.new"), left).unwrap();
-        let store = DiskStore::open(dir.path()).unwrap();
+        let store = store_in(dir.path()).unwrap();
         assert_eq!(contents(dir.path()).keys().collect::<Vec<_>>(), ["intents.redb"]);
         store.put(&key("12"), &deleted(1)).unwrap();
     }
@@ -98,10 +98,10 @@ fn what_is_set_aside_is_named_and_never_overwritten() {
     for n in 0..5 {
         fs::write(dir.path().join(FILE), format!("damaged {n}")).unwrap();
         assert_eq!(state_files(dir.path()).store, Some(dir.path().join(FILE)));
-        moved.push(set_aside(dir.path()).unwrap());
+        moved.push(once_free(|| set_aside(dir.path())).unwrap());
     }
     fs::create_dir(dir.path().join(FILE)).unwrap();
-    let directory = set_aside(dir.path()).unwrap();
+    let directory = once_free(|| set_aside(dir.path())).unwrap();
     for (n, path) in moved.iter().enumerate() {
         assert_eq!(fs::read_to_string(path).unwrap(), format!("damaged {n}"));
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -111,5 +111,5 @@ fn what_is_set_aside_is_named_and_never_overwritten() {
     moved.push(directory);
     moved.sort();
     assert_eq!(state_files(dir.path()), StateFiles { store: None, aside: moved });
-    assert!(DiskStore::open(dir.path()).unwrap().is_new());
+    assert!(store_in(dir.path()).unwrap().is_new());
 }
