@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use podwire_proto::v1::{L2Profile, State, Topology};
+use podwire_proto::v1::{Impairment, L2Profile, Rate, State, Topology, Uplink};
 use podwire_tests::{
     condition::{eventually, holds},
     elements::{lan, link, nic, nic_at, plug, state, topology},
@@ -72,6 +72,47 @@ fn a_parked_panel_is_used_again_as_if_it_were_new() {
         }
         let plan = agent.apply(lesson("second")).await.unwrap();
         assert_eq!(state(&plan), State::Ready);
+    });
+}
+
+#[test]
+fn nothing_of_an_uplink_and_an_impairment_is_left_in_a_parked_panel() {
+    private(async |lab| {
+        let [a, b] = lab.pods(["a", "b"]);
+        lab.ip("link add br0 type bridge");
+        lab.ip("link set br0 up");
+        let agent = lab.agent().with("--parked-panels", "2").arg("--node-device").arg("br0").start().await;
+        let mut first = lesson("first");
+        first.bridges[1].uplink = Some(Uplink { parent: "br0".to_owned(), bridge_port: true, ..Uplink::default() });
+        let rate = Some(Rate { bits_per_second: 1_000_000, burst_bytes: 30_000, queue_bytes: 30_000 });
+        first.links[0].a_to_b = Some(Impairment { rate, ..Impairment::default() });
+        agent.apply(first).await.unwrap();
+        agent.delete("first").await.unwrap();
+        let kept = parked(lab, 1).await;
+        assert_eq!(lab.link_names(&kept[0]).len(), 2, "its bridges");
+        assert!(lab.links("").iter().all(|link| link["master"] != "br0"), "the node's bridge has no port of ours");
+        let was = inode(&kept[0]);
+        let setting = "sysctl -n net.ipv6.conf.all.disable_ipv6";
+        lab.ip(&format!("netns exec {} sysctl -q -w net.ipv6.conf.all.disable_ipv6=0", kept[0]));
+        agent.apply(lesson("second")).await.unwrap();
+        let panel = "podwire.lessons.second";
+        assert_eq!(inode(panel), was);
+        let queues = lab.run(&format!("tc -n {panel} qdisc show"));
+        assert!(!queues.contains("tbf"), "{queues}");
+        for name in ["hub", "lan", "w"] {
+            a.ping(b.address(name));
+        }
+        agent.apply(Topology { links: vec![], ..lesson("second") }).await.unwrap();
+        assert_eq!(lab.ip(&format!("netns exec {panel} {setting}")).trim(), "1", "each change silences the panel");
+        for port in lab.ports(panel) {
+            lab.ip(&format!("-n {panel} link set {} nomaster", port["ifname"].as_str().unwrap()));
+        }
+        eventually("what was a parked panel is heard", async || {
+            let lost = lab.ports(panel).into_iter().filter(|port| port["master"].is_null()).count();
+            holds(lost == 0, format!("{lost} ports have no bridge"))
+        })
+        .await;
+        a.ping(b.address("lan"));
     });
 }
 
