@@ -107,7 +107,7 @@ impl<'a> Executor<'a> {
                 self.bury()?;
             }
             if matches!(step, Step::Settle(_)) && at >= waited {
-                waited = at + self.wait(&steps[at..])?;
+                waited = at + self.wait(at, &steps[at..])?;
             }
             if matches!(step.action(), "create" | "remove") {
                 // A name may have another index from here on.

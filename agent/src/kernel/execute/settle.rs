@@ -1,5 +1,4 @@
-//! Waiting until new wires forward. All that are waited for are looked at together: one by one, every look would take the
-//! kernel's lock and a round trip for each.
+//! Waiting until new wires forward. All that are waited for are asked for together: one by one, every look would be a round trip.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +32,7 @@ impl Executor<'_> {
     /// Waits until the first frame would pass at each NIC that settles at the beginning of these steps: until then the kernel
     /// has acknowledged everything and yet drops. What does not is noted and fails at its own step. Returns how many steps were
     /// looked at.
-    pub(super) fn wait(&mut self, steps: &[Step]) -> Result<usize, StepFailed> {
+    pub(super) fn wait(&mut self, at: usize, steps: &[Step]) -> Result<usize, StepFailed> {
         self.flush()?;
         let together = steps.iter().take_while(|step| matches!(step, Step::Settle(_) | Step::Mark(..))).count();
         let mut waiting: BTreeMap<PodKey, BTreeSet<NicKey>> = BTreeMap::new();
@@ -48,9 +47,9 @@ impl Executor<'_> {
         loop {
             // Linkwatch looks at 100 devices a second where there are many: who has waited that long waits for no more.
             self.patient = began.elapsed() < SETTLE;
-            let mut seen = self.ports(&mut waiting);
+            let mut seen = self.ports(at, &mut waiting)?;
             for (pod, nics) in &mut waiting {
-                self.nics_of(pod, nics, &mut seen);
+                self.nics_of(at, pod, nics, &mut seen)?;
             }
             waiting.retain(|_, nics| !nics.is_empty());
             if waiting.is_empty() {
@@ -86,29 +85,31 @@ impl Executor<'_> {
     }
 
     /// The NICs whose ports do not forward yet, with what was seen. One whose port cannot be looked at is not waited for.
-    fn ports(&mut self, waiting: &mut BTreeMap<PodKey, BTreeSet<NicKey>>) -> BTreeMap<NicKey, String> {
+    fn ports(
+        &mut self,
+        at: usize,
+        waiting: &mut BTreeMap<PodKey, BTreeSet<NicKey>>,
+    ) -> Result<BTreeMap<NicKey, String>, StepFailed> {
         let mut seen = BTreeMap::new();
-        let Some(panel) = &mut self.site.panel else { return seen };
+        let Some(panel) = &mut self.site.panel else { return Ok(seen) };
         let index = |nic: &NicKey| Some((self.panel.get(&port_device_name(nic)).copied()?, nic.clone()));
-        let ports: Vec<(u32, NicKey)> = waiting.values().flatten().filter_map(index).collect();
-        let indexes: Vec<u32> = ports.iter().map(|(index, _)| *index).collect();
-        let mut looked = observe::forwarding(&mut panel.socket, &indexes, self.panel.len(), Part::Port);
-        for (index, nic) in ports {
-            match looked.remove(&index) {
-                Some(Ok(Forwarding::Yes)) => {}
-                Some(Ok(Forwarding::NotSeenYet)) => {
+        let (indexes, ports): (Vec<u32>, Vec<NicKey>) = waiting.values().flatten().filter_map(index).unzip();
+        let looked = observe::forwarding(&mut panel.socket, &indexes, Part::Port).map_err(failed(at))?;
+        for (nic, looked) in ports.into_iter().zip(looked) {
+            match looked {
+                Ok(Forwarding::Yes) => {}
+                Ok(Forwarding::NotSeenYet) => {
                     if self.patient {
                         seen.insert(nic, NOT_SEEN_YET.to_owned());
                     }
                 }
-                Some(Ok(Forwarding::No(what))) => {
+                Ok(Forwarding::No(what)) => {
                     seen.insert(nic, what);
                 }
-                Some(Err(error)) => self.give_up(waiting, nic, error),
-                None => self.give_up(waiting, nic, KernelError::Vanished(format!("port #{index}"))),
+                Err(error) => self.give_up(waiting, nic, error),
             }
         }
-        seen
+        Ok(seen)
     }
 
     fn give_up(&mut self, waiting: &mut BTreeMap<PodKey, BTreeSet<NicKey>>, nic: NicKey, error: KernelError) {
@@ -119,44 +120,45 @@ impl Executor<'_> {
     }
 
     /// Leaves of a pod's NICs those that do not forward, or whose port does not.
-    fn nics_of(&mut self, key: &PodKey, nics: &mut BTreeSet<NicKey>, seen: &mut BTreeMap<NicKey, String>) {
-        let mut indexes = BTreeMap::new();
-        for nic in std::mem::take(nics) {
-            match self.nic(0, &nic) {
-                Ok(index) => {
-                    indexes.insert(index, nic);
-                }
-                Err(error) => {
-                    self.unsettled.insert(nic, error.source);
-                }
+    fn nics_of(
+        &mut self,
+        at: usize,
+        key: &PodKey,
+        nics: &mut BTreeSet<NicKey>,
+        seen: &mut BTreeMap<NicKey, String>,
+    ) -> Outcome {
+        let mut indexes = Vec::new();
+        nics.retain(|nic| match self.nic(at, nic) {
+            Ok(index) => {
+                indexes.push(index);
+                true
             }
-        }
-        let all: Vec<u32> = indexes.keys().copied().collect();
+            Err(error) => {
+                self.unsettled.insert(nic.clone(), error.source);
+                false
+            }
+        });
         let Some(pod) = self.site.pods.get_mut(key) else {
-            self.unsettled.extend(indexes.into_values().map(|nic| (nic, gone(0, key).source)));
-            return;
+            self.unsettled.extend(std::mem::take(nics).into_iter().map(|nic| (nic, gone(at, key).source)));
+            return Ok(());
         };
-        let mut looked = observe::forwarding(&mut pod.socket, &all, all.len(), Part::Nic);
-        for (index, nic) in indexes {
-            match looked.remove(&index) {
-                Some(Ok(Forwarding::NotSeenYet)) if self.patient => {
+        let looked = observe::forwarding(&mut pod.socket, &indexes, Part::Nic).map_err(failed(at))?;
+        for (nic, looked) in std::mem::take(nics).into_iter().zip(looked) {
+            match looked {
+                Ok(Forwarding::Yes) if !seen.contains_key(&nic) => {}
+                Ok(Forwarding::NotSeenYet) if !seen.contains_key(&nic) && !self.patient => {}
+                Ok(Forwarding::Yes | Forwarding::NotSeenYet) => {
                     nics.insert(nic);
                 }
-                Some(Ok(Forwarding::Yes | Forwarding::NotSeenYet)) if !seen.contains_key(&nic) => {}
-                Some(Ok(Forwarding::Yes | Forwarding::NotSeenYet)) => {
-                    nics.insert(nic);
-                }
-                Some(Ok(Forwarding::No(what))) => {
+                Ok(Forwarding::No(what)) => {
                     seen.entry(nic.clone()).or_insert(what);
                     nics.insert(nic);
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     self.unsettled.insert(nic, error);
-                }
-                None => {
-                    self.unsettled.insert(nic, KernelError::Vanished(format!("interface #{index}")));
                 }
             }
         }
+        Ok(())
     }
 }

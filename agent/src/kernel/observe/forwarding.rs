@@ -1,7 +1,5 @@
 //! Whether the first frame would pass.
 
-use std::collections::BTreeMap;
-
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoKind, LinkMessage},
@@ -13,7 +11,7 @@ use crate::kernel::{KernelError, link, socket::RouteSocket};
 /// Whether a device passes frames.
 pub(in crate::kernel) enum Forwarding {
     Yes,
-    /// A pair reports its state, but not before linkwatch has seen it for the first time: until then it may drop.
+    /// A pair and a macvlan report their state, but not before linkwatch has seen it for the first time: until then it may drop.
     NotSeenYet,
     /// What was seen instead.
     No(String),
@@ -28,34 +26,21 @@ pub(in crate::kernel) enum Part {
     Nic,
 }
 
-/// Whether devices of a namespace that has `all` of them pass frames. Many are looked at by one table, few one by one.
+/// Whether devices of a namespace pass frames. Each is asked for by itself and not seen in a table: since Linux 6.8 the kernel
+/// then does at once for it what linkwatch would do later (`rtnl_getlink` of net/core/rtnetlink.c).
 pub(in crate::kernel) fn forwarding(
     socket: &mut RouteSocket,
     indexes: &[u32],
-    all: usize,
     part: Part,
-) -> BTreeMap<u32, Result<Forwarding, KernelError>> {
-    /// One look costs as much as this many entries of a table.
-    const WORTH: usize = 8;
-    if indexes.len() > 1 && indexes.len() * WORTH >= all {
-        match socket.dump(&link::get_all()) {
-            Ok(dump) => {
-                let links = dump.messages.iter().filter_map(|message| match message {
-                    RouteNetlinkMessage::NewLink(link) => Some((link.header.index, Ok(forwarding_of(link, part)))),
-                    _ => None,
-                });
-                return links.filter(|(index, _)| indexes.contains(index)).collect();
-            }
-            // Who cannot be asked for all can be asked for each, and says why not.
-            Err(error) => tracing::debug!(%error, "devices are looked at one by one"),
-        }
-    }
-    let look = |index: &u32| match socket.get(link::get(*index)) {
-        Ok(RouteNetlinkMessage::NewLink(link)) => (*index, Ok(forwarding_of(&link, part))),
-        Ok(_) => (*index, Ok(Forwarding::No("no answer".to_owned()))),
-        Err(error) => (*index, Err(error)),
+) -> Result<Vec<Result<Forwarding, KernelError>>, KernelError> {
+    let questions: Vec<RouteNetlinkMessage> = indexes.iter().map(|index| link::get(*index)).collect();
+    let answers = socket.get_each(&questions)?;
+    let look = |answer| match answer {
+        Ok(RouteNetlinkMessage::NewLink(link)) => Ok(forwarding_of(&link, part)),
+        Ok(_) => Ok(Forwarding::No("no answer".to_owned())),
+        Err(error) => Err(error),
     };
-    indexes.iter().map(look).collect()
+    Ok(answers.into_iter().map(look).collect())
 }
 
 fn forwarding_of(message: &LinkMessage, part: Part) -> Forwarding {
@@ -65,7 +50,7 @@ fn forwarding_of(message: &LinkMessage, part: Part) -> Forwarding {
         Part::Nic => device.up && device.operational,
     };
     if passes {
-        let waits = device.unknown && device.kind == Some(InfoKind::Veth);
+        let waits = device.unknown && matches!(device.kind, Some(InfoKind::Veth | InfoKind::MacVlan));
         return if waits { Forwarding::NotSeenYet } else { Forwarding::Yes };
     }
     Forwarding::No(format!(
