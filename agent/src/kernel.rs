@@ -17,6 +17,7 @@ mod netns;
 mod observe;
 mod operation;
 mod packet;
+mod park;
 mod probe;
 mod queue;
 mod reach;
@@ -104,12 +105,21 @@ pub trait Kernel: Send + Sync + 'static {
     /// What hears of changes in everything that was opened, from its opening on.
     fn ear(&self) -> Arc<Ear>;
 
-    /// Removes the panels that were retired, slowly: other users of the node's networking wait while a bridge goes.
+    /// Parks the panels that were retired, or removes them, slowly: other users of the node's networking wait while a bridge goes.
     ///
     /// # Errors
     ///
     /// The kernel's words.
     fn reap(&self) -> Result<(), KernelError>;
+
+    /// Removes all that waits for being used again too: the agent leaves.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    fn clear(&self) -> Result<(), KernelError> {
+        self.reap()
+    }
 }
 
 /// What a converge works on.

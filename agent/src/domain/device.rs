@@ -20,6 +20,9 @@ pub const PANEL_PREFIX: &str = "podwire.";
 /// What the file of a retired panel begins with. No pod and no topology has a name with an underscore.
 pub const RETIRED_PREFIX: &str = "podwire_retired.";
 
+/// What the file of a parked panel begins with.
+pub const PARKED_PREFIX: &str = "podwire_parked.";
+
 /// Bytes of the longest file name: `NAME_MAX` of linux/limits.h.
 const FILE_NAME_BYTES: usize = 255;
 
@@ -37,8 +40,10 @@ pub fn netns_file(name: &str) -> Result<(), &'static str> {
         }
         _ if name.chars().any(char::is_control) => Err("it has a control character"),
         _ if name.len() > FILE_NAME_BYTES => Err("a file name has at most 255 bytes"),
-        // `podwire.<namespace>.<topology>`, and those that wait for their removal.
-        _ if name.starts_with(PANEL_PREFIX) || name.starts_with(RETIRED_PREFIX) => Err("it is a panel's"),
+        // `podwire.<namespace>.<topology>`, and those that wait for their removal or for being used again.
+        _ if [PANEL_PREFIX, RETIRED_PREFIX, PARKED_PREFIX].iter().any(|prefix| name.starts_with(prefix)) => {
+            Err("it is a panel's")
+        }
         _ => Ok(()),
     }
 }

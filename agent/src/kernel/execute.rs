@@ -1,12 +1,11 @@
 //! Carries out steps: as few system calls as the order of the steps allows.
 
+mod settle;
 mod uplinks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::AsFd,
-    thread,
-    time::{Duration, Instant},
 };
 
 use crate::domain::{
@@ -25,11 +24,10 @@ use super::{
     stitch, uplink,
 };
 
-/// How long a new interface may take until it forwards. Linkwatch runs at least once a second.
-const SETTLE: Duration = Duration::from_millis(2500);
-
-/// Index of `lo` in every namespace.
-const LO: u32 = 1;
+/// Indexes in panels begin behind it: far from those that NICs have in their pods. A device with the index of its other end is
+/// taken for one that has none, and linkwatch looks at such only once a second (`linkwatch_urgent_event` of
+/// net/core/link_watch.c).
+const LOW: u32 = 1 << 16;
 
 /// Indexes from here on are not continued: the kernel takes none above `i32::MAX`.
 const HIGH: u32 = 1 << 30;
@@ -59,6 +57,12 @@ pub(super) struct Executor<'a> {
     next_index: u32,
     /// Indexes of NICs in their pods.
     nics: BTreeMap<NicKey, u32>,
+    /// Pods whose NICs are all among them.
+    known_pods: BTreeSet<PodKey>,
+    /// NICs that do not forward, after the wait for them.
+    unsettled: BTreeMap<NicKey, KernelError>,
+    /// Whether is waited for what the kernel has not looked at yet.
+    patient: bool,
     door: Door,
     jobs: Vec<Job>,
     /// Ports that wait for being removed together, with their steps.
@@ -77,15 +81,19 @@ impl<'a> Executor<'a> {
             panel.extend(seen.ports.iter().map(|(name, port)| (name.clone(), port.index)));
             used.extend(seen.strangers.iter().map(|(index, _)| *index));
         }
+        used.extend(&site.spare);
         // Above ours, so that indexes ascend; somebody else's choice of a high one does not use them up.
         used.extend(panel.values().copied());
-        let next_index = panel.values().copied().filter(|index| *index < HIGH).max().unwrap_or(LO) + 1;
+        let next_index = panel.values().copied().filter(|index| *index < HIGH).max().unwrap_or(LOW).max(LOW) + 1;
         Self {
             site,
             panel,
             used,
             next_index,
             nics: BTreeMap::new(),
+            known_pods: BTreeSet::new(),
+            unsettled: BTreeMap::new(),
+            patient: true,
             door: Door::Panel,
             jobs: Vec::new(),
             doomed: Vec::new(),
@@ -93,9 +101,17 @@ impl<'a> Executor<'a> {
     }
 
     pub(super) fn run(mut self, steps: &[Step]) -> Outcome {
+        let mut waited = 0;
         for (at, step) in steps.iter().enumerate() {
             if !matches!(step, Step::RemovePort { .. }) {
                 self.bury()?;
+            }
+            if matches!(step, Step::Settle(_)) && at >= waited {
+                waited = at + self.wait(at, &steps[at..])?;
+            }
+            if matches!(step.action(), "create" | "remove") {
+                // A name may have another index from here on.
+                (self.nics, self.known_pods) = <_>::default();
             }
             self.step(at, step)?;
         }
@@ -105,12 +121,19 @@ impl<'a> Executor<'a> {
 
     fn step(&mut self, at: usize, step: &Step) -> Outcome {
         match step {
-            Step::CreatePanel => self.site.create_panel().map_err(failed(at)),
+            Step::CreatePanel => {
+                self.site.create_panel().map_err(failed(at))?;
+                self.used.extend(&self.site.spare);
+                Ok(())
+            }
             Step::RemovePanel => self.remove_panel(at),
             Step::CreateBridge(bridge) => {
                 let device = bridge_device_name(&bridge.name);
-                let index = self.new_index(&device);
-                self.add(at, &Door::Panel, link::create_bridge(&device, index, bridge))?;
+                let spare = self.site.spare.pop();
+                let index = spare.unwrap_or_else(|| self.new_index(&device));
+                let request = if spare.is_some() { link::take_bridge } else { link::create_bridge };
+                self.panel.insert(device.clone(), index);
+                self.add(at, &Door::Panel, request(&device, index, bridge))?;
                 self.name_in_full(at, index, &device, bridge.name.as_str())
             }
             Step::ConfigureBridge(bridge) => {
@@ -168,8 +191,8 @@ impl<'a> Executor<'a> {
             Step::SetPortChecksum(nic, on) => {
                 let index = self.port(at, nic)?;
                 self.flush()?;
-                let panel = self.site.panel_netns().map_err(failed(at))?;
-                ethtool::set_tx_checksum(&panel, index, *on).map_err(failed(at))
+                let Some(panel) = &self.site.panel else { return Err(vanished(at, "the panel".to_owned())) };
+                ethtool::set_tx_checksum(&panel.netns, index, *on).map_err(failed(at))
             }
             Step::Unimpair(nic) => {
                 let index = self.port(at, nic)?;
@@ -186,7 +209,7 @@ impl<'a> Executor<'a> {
             Step::RemoveAddress(nic, address) => self.outside(at, nic, |index| inet::remove_address(index, *address)),
             Step::AddRoute(nic, route) => self.inside(at, nic, |index| inet::add_route(index, route)),
             Step::RemoveRoute(nic, route) => self.outside(at, nic, |index| inet::remove_route(index, route)),
-            Step::Settle(nic) => self.settle(at, nic),
+            Step::Settle(nic) => self.settled(at, nic),
             Step::Mark(nic, altname) => self.inside(at, nic, |index| link::add_altname(index, altname)),
             Step::Unmark(nic, altname) => self.outside(at, nic, |index| link::remove_altname(index, altname)),
             Step::RemovePort { index, .. } => {
@@ -256,34 +279,6 @@ impl<'a> Executor<'a> {
         retire::retire(&self.site.dir, &self.site.panel_name, cookie).map_err(failed(at))
     }
 
-    /// Waits until the first frame would pass: until then the kernel has acknowledged everything and yet drops.
-    fn settle(&mut self, at: usize, nic: &NicKey) -> Outcome {
-        self.flush()?;
-        let port = self.panel.get(&port_device_name(nic)).copied();
-        let index = self.nic(at, nic)?;
-        let start = Instant::now();
-        let mut pause = Duration::from_micros(50);
-        loop {
-            let mut view = (true, String::new());
-            if let (Some(panel), Some(port)) = (&mut self.site.panel, port) {
-                view = observe::forwarding(&mut panel.socket, port, observe::Part::Port).map_err(failed(at))?;
-            }
-            if view.0 {
-                let pod = self.site.pods.get_mut(&nic.pod).ok_or_else(|| gone(at, &nic.pod))?;
-                view = observe::forwarding(&mut pod.socket, index, observe::Part::Nic).map_err(failed(at))?;
-            }
-            if view.0 {
-                return Ok(());
-            }
-            if start.elapsed() > SETTLE {
-                let milliseconds = u64::try_from(SETTLE.as_millis()).unwrap_or(u64::MAX);
-                return Err(failed(at)(KernelError::NotForwarding { milliseconds, seen: view.1 }));
-            }
-            thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
-        }
-    }
-
     fn inside(&mut self, at: usize, nic: &NicKey, request: impl FnOnce(u32) -> Request) -> Outcome {
         let index = self.nic(at, nic)?;
         self.add(at, &Door::Pod(nic.pod.clone()), request(index))
@@ -331,7 +326,7 @@ impl<'a> Executor<'a> {
     fn socket(&mut self, at: usize) -> Result<&mut RouteSocket, StepFailed> {
         match &self.door {
             Door::Panel => match &mut self.site.panel {
-                Some(PanelDoor { socket }) => Ok(socket),
+                Some(PanelDoor { socket, .. }) => Ok(socket),
                 None => Err(vanished(at, "the panel".to_owned())),
             },
             Door::Pod(key) => match self.site.pods.get_mut(key) {
@@ -370,6 +365,15 @@ impl<'a> Executor<'a> {
         }
         self.flush()?;
         let pod = self.site.pods.get_mut(&nic.pod).ok_or_else(|| gone(at, &nic.pod))?;
+        if self.known_pods.insert(nic.pod.clone()) {
+            // All of them at once: most often the others are asked for next.
+            for (name, index) in observe::indexes(&mut pod.socket).map_err(failed(at))? {
+                self.nics.insert(NicKey { pod: nic.pod.clone(), name }, index);
+            }
+        }
+        if let Some(index) = self.nics.get(nic) {
+            return Ok(*index);
+        }
         let index = observe::index_of(&mut pod.socket, nic.name.as_str()).map_err(failed(at))?;
         self.nics.insert(nic.clone(), index);
         Ok(index)

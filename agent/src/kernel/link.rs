@@ -12,7 +12,7 @@ use netlink_packet_route::{
 use rtnetlink::{LinkBridge, LinkBridgePort, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::domain::{
-    bridge::{BridgeOptions, BridgePort},
+    bridge::{AGEING_SECONDS, BridgeOptions, BridgePort},
     desired::BridgeDevice,
     mac::Mac,
     mtu::Mtu,
@@ -27,6 +27,12 @@ pub(super) const GROUP: u32 = 0x7077_6972;
 
 /// Device group of what is about to be removed in one message.
 pub(super) const DOOMED_GROUP: u32 = GROUP + 1;
+
+/// Device group of bridges that are parked.
+pub(super) const PARKED_GROUP: u32 = GROUP + 2;
+
+/// MTU of what is parked: that of a new bridge.
+const PARKED_MTU: u32 = 1500;
 
 fn request(message: RouteNetlinkMessage, mode: Mode) -> Request {
     Request { message, mode }
@@ -53,6 +59,35 @@ pub(super) fn configure_bridge(device: &str, index: u32, bridge: &BridgeDevice, 
     // Before Linux 6.2 `dev_change_name` of net/core/dev.c refuses a name with EBUSY on a device that is up, even its own.
     message.attributes.retain(|attribute| !matches!(attribute, LinkAttribute::IfName(_)));
     request(RouteNetlinkMessage::NewLink(message), Mode::Change)
+}
+
+/// Makes what is asked for of a bridge that is parked: it is down, so its name can change, and filters no VLANs.
+pub(super) fn take_bridge(device: &str, index: u32, bridge: &BridgeDevice) -> Request {
+    let message = bridge_message(LinkBridge::new(device).index(index), bridge).build();
+    request(RouteNetlinkMessage::NewLink(message), Mode::Change)
+}
+
+/// A bridge as those that are parked: with the options that all bridges begin with, and down.
+pub(super) fn create_parked(device: &str, index: u32) -> Request {
+    let message = parked_message(LinkBridge::new(device).index(index)).build();
+    request(RouteNetlinkMessage::NewLink(message), Mode::Create)
+}
+
+/// Gives a bridge that is down another name and makes it as new. It has forgotten every address.
+pub(super) fn park_bridge(device: &str, index: u32) -> Request {
+    let builder = parked_message(LinkBridge::new(device).index(index));
+    request(RouteNetlinkMessage::NewLink(builder.append_info_data(InfoBridge::FdbFlush).build()), Mode::Change)
+}
+
+fn parked_message(builder: LinkMessageBuilder<LinkBridge>) -> LinkMessageBuilder<LinkBridge> {
+    // `LinkBridge::new` says up.
+    builder
+        .down()
+        .mtu(PARKED_MTU)
+        .link_group(PARKED_GROUP)
+        .stp_state(BridgeStpState::Disabled)
+        .mcast_snooping(false)
+        .ageing_time(AGEING_SECONDS * 100)
 }
 
 fn bridge_message(builder: LinkMessageBuilder<LinkBridge>, bridge: &BridgeDevice) -> LinkMessageBuilder<LinkBridge> {

@@ -3,14 +3,14 @@
 //! This file is the only one that calls `setns` and `unshare`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
 };
 
-use netns_rs::{Env, NetNs};
+use netns_rs::Env;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
@@ -31,6 +31,8 @@ pub struct Netns {
     fd: OwnedFd,
     path: String,
     cookie: u64,
+    /// The socket by which the cookie was read, for who asks for one first: entering costs a thread.
+    first: Mutex<Option<RouteSocket>>,
 }
 
 /// Why a path does not lead to the network namespace of a pod.
@@ -62,6 +64,15 @@ impl Netns {
     ///
     /// It is not there, not a network namespace, or the node's own.
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
+        Self::open_and(path, || ()).map(|(netns, ())| netns)
+    }
+
+    /// Opens and checks the network namespace at a path, and does `work` while it is inside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(super) fn open_and<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<(Self, T), NetnsError> {
         let shown = path.display().to_string();
         let failed = |operation| {
             let object = shown.clone();
@@ -78,17 +89,23 @@ impl Netns {
         }
         let again = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
         let fd = open(&again, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
-        let cookie = match in_namespace(fd.as_fd(), &shown, || RouteSocket::open().map(|socket| socket.cookie())) {
-            Ok(cookie) => cookie?,
+        let own = own_cookie()?;
+        let enter = || {
+            let socket = RouteSocket::open()?;
+            // Nothing is done in the node's own namespace, whatever led there.
+            let done = (socket.cookie() != own).then(work);
+            Ok::<_, KernelError>((socket, done))
+        };
+        let (socket, done) = match in_namespace(fd.as_fd(), &shown, enter) {
+            Ok(entered) => entered?,
             Err(KernelError::Call { errno: Errno::EINVAL, .. }) => {
                 return Err(NetnsError::NotNetns { path: shown, seen: "a namespace of another kind" });
             }
             Err(error) => return Err(error.into()),
         };
-        if cookie == own_cookie()? {
-            return Err(NetnsError::Own(shown));
-        }
-        Ok(Self { fd, path: shown, cookie })
+        let Some(done) = done else { return Err(NetnsError::Own(shown)) };
+        let (cookie, first) = (socket.cookie(), Mutex::new(Some(socket)));
+        Ok((Self { fd, path: shown, cookie, first }, done))
     }
 
     /// The kernel's identity of the namespace, never given twice between boots (`SO_NETNS_COOKIE`).
@@ -112,7 +129,15 @@ impl Netns {
     ///
     /// The kernel's words.
     pub(super) fn socket(&self) -> Result<RouteSocket, KernelError> {
+        if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Ok(first);
+        }
         self.run(RouteSocket::open)?
+    }
+
+    /// Keeps a socket of this namespace for who asks next.
+    pub(super) fn keep(&self, socket: RouteSocket) {
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
     }
 
     /// Runs `work` on a fresh thread inside the namespace. The thread ends with it.
@@ -131,9 +156,14 @@ pub(super) fn own_netns() -> Result<File, KernelError> {
     File::open(OWN).map_err(|error| KernelError::io("open", OWN, &error))
 }
 
-/// Cookie of the namespace that the agent itself is in.
+/// Cookie of the namespace that the agent itself is in. It stays there: threads that enter another one do not come back,
+/// and ask before they do.
 pub(super) fn own_cookie() -> Result<u64, KernelError> {
-    RouteSocket::open().map(|socket| socket.cookie())
+    static OWN: OnceLock<u64> = OnceLock::new();
+    match OWN.get() {
+        Some(cookie) => Ok(*cookie),
+        None => RouteSocket::open().map(|socket| *OWN.get_or_init(|| socket.cookie())),
+    }
 }
 
 fn in_namespace<T: Send>(fd: BorrowedFd<'_>, shown: &str, work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
@@ -209,18 +239,41 @@ impl NetnsDir {
     ///
     /// `is_present`: the name is taken. Else the kernel's words.
     pub fn create(&self, name: &str) -> Result<(), KernelError> {
+        self.create_and(name, || ()).map(drop)
+    }
+
+    /// Makes a namespace under a name, and does `work` inside it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`].
+    pub(super) fn create_and<T: Send>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<(Netns, T), KernelError> {
+        /// Of the thread and not of the process: it is the one that has left.
+        const OWN: &str = "/proc/thread-self/ns/net";
         let path = self.path(name);
+        let shown = path.display().to_string();
         let _making = self.half_made();
-        // netns-rs would mount over a namespace that has the name: the file is ours only if we made it.
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|error| KernelError::io("create", path.display().to_string(), &error))?;
-        NetNs::new_with_env(name, self.clone()).map(drop).map_err(|source| {
-            let _ = fs::remove_file(&path);
-            KernelError::Netns { name: name.to_owned(), source }
-        })
+        // The file is ours only if we made it: another one may be somebody's namespace.
+        File::create_new(&path).map_err(|error| KernelError::io("create", &*shown, &error))?;
+        let made = on_thread(&shown, || {
+            let failed = |operation| {
+                let object = shown.clone();
+                move |errno| KernelError::call(operation, object, errno)
+            };
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("unshare", "a namespace", errno))?;
+            mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(failed("mount"))?;
+            let fd = open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
+            Ok((fd, RouteSocket::open()?, work()))
+        });
+        let (fd, socket, done) = made.inspect_err(|_| {
+            let _ = self.remove(name);
+        })?;
+        let (cookie, first) = (socket.cookie(), Mutex::new(Some(socket)));
+        Ok((Netns { fd, path: shown, cookie, first }, done))
     }
 
     /// Takes a name away. The namespace ends when nothing else holds it. An absent one is removed already.

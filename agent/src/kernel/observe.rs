@@ -1,5 +1,6 @@
 //! Looks at panels, pods and the node's devices.
 
+mod forwarding;
 mod neighbours;
 
 use std::{collections::BTreeMap, os::fd::AsRawFd};
@@ -7,22 +8,24 @@ use std::{collections::BTreeMap, os::fd::AsRawFd};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{
-        BridgePortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
-        LinkMessage, Prop, State,
+        BridgePortState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
+        LinkInfo, LinkMessage, Prop, State,
     },
 };
 
 use crate::domain::{
     bridge::BridgePort,
+    if_name::IfName,
     intent::PodKey,
     mac::Mac,
-    observed::{BridgeState, Counters, Panel, PodLink, PodState, PortState, SandboxId},
+    observed::{BridgeState, Counters, Panel, PodLink, PodState, PortState, Redirect, SandboxId},
 };
 
 use super::{
     KernelError, bridge_vlan, inet, link, queue, queue::QueueState, site::OpenPod, socket::RouteSocket, stitch, uplink,
 };
 
+pub(super) use forwarding::{Forwarding, Part, forwarding};
 pub(super) use neighbours::{Neighbours, nsid_of};
 
 /// A device, as one message shows it.
@@ -37,6 +40,8 @@ pub(super) struct Device {
     pub(super) promiscuous: bool,
     pub(super) carrier: bool,
     operational: bool,
+    /// It has not told its state.
+    unknown: bool,
     pub(super) group: u32,
     pub(super) master: Option<u32>,
     pub(super) altnames: Vec<String>,
@@ -66,7 +71,8 @@ impl Device {
                 LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
                 LinkAttribute::OperState(state) => {
                     // Devices that do not report a state are usable: RFC 2863 "unknown".
-                    device.operational = matches!(state, State::Up | State::Unknown);
+                    device.unknown = *state == State::Unknown;
+                    device.operational = device.unknown || *state == State::Up;
                 }
                 LinkAttribute::Group(group) => device.group = *group,
                 LinkAttribute::Controller(index) => device.master = Some(*index),
@@ -94,6 +100,23 @@ impl Device {
         device
     }
 
+    pub(super) fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// What the kernel shows of a bridge.
+    pub(super) fn bridge_options(&self) -> &[InfoBridge] {
+        match &self.data {
+            Some(InfoData::Bridge(options)) => options,
+            _ => &[],
+        }
+    }
+
+    /// A bridge that waits for being used: it is down, so nothing passes it.
+    fn is_spare(&self) -> bool {
+        self.kind == Some(InfoKind::Bridge) && self.group == link::PARKED_GROUP && !self.up
+    }
+
     fn read_info(&mut self, infos: &[LinkInfo]) {
         for info in infos {
             match info {
@@ -113,12 +136,12 @@ fn altname(property: &Prop) -> Option<String> {
     }
 }
 
-/// Looks at everything in a panel.
+/// Looks at everything in a panel. With it come the bridges that wait there for being used.
 pub(super) fn panel(
     socket: &mut RouteSocket,
     pods: &BTreeMap<PodKey, OpenPod>,
     node: &mut RouteSocket,
-) -> Result<Panel, KernelError> {
+) -> Result<(Panel, Vec<u32>), KernelError> {
     // Ids of the pods' namespaces as the panel knows them: they say in which pod the other end of a port is.
     let mut homes = BTreeMap::new();
     for (key, pod) in pods {
@@ -127,8 +150,9 @@ pub(super) fn panel(
         }
     }
     let dump = socket.dump(&link::get_all_counted())?;
-    let queues = queue::egress_of(&socket.dump(&queue::get_all())?.disciplines);
-    let mut panel = Panel::default();
+    let disciplines = socket.dump(&queue::get_all())?.disciplines;
+    let (queues, hooked) = (queue::egress_of(&disciplines), queue::hooks_of(&disciplines));
+    let (mut panel, mut spare) = (Panel::default(), Vec::new());
     // A device that does not parse (its name is no text, say) is none of ours: we know what we call ours.
     panel.strangers.extend(dump.unparsed.iter().map(|index| (*index, format!("#{index}"))));
     for message in &dump.messages {
@@ -136,15 +160,13 @@ pub(super) fn panel(
         let device = Device::read(message);
         match device.kind {
             _ if device.name == "lo" => {}
+            _ if device.is_spare() => spare.push(device.index),
             _ if uplink::is_uplink(&device) => {
                 let state = uplink::state(socket, node, &device)?;
                 panel.uplinks.insert(device.name, state);
             }
             Some(InfoKind::Bridge) if device.group == link::GROUP => {
-                let options = link::bridge_options(match &device.data {
-                    Some(InfoData::Bridge(options)) => options,
-                    _ => &[],
-                });
+                let options = link::bridge_options(device.bridge_options());
                 let state = BridgeState {
                     index: device.index,
                     altnames: device.altnames,
@@ -157,7 +179,7 @@ pub(super) fn panel(
             }
             Some(InfoKind::Veth) if device.group == link::GROUP => {
                 let queue = queues.get(&device.index).copied().unwrap_or_default();
-                let state = port(socket, &device, &homes, queue)?;
+                let state = port(socket, &device, &homes, queue, hooked.contains(&device.index))?;
                 panel.ports.insert(device.name, state);
             }
             _ => panel.strangers.push((device.index, device.name)),
@@ -172,7 +194,7 @@ pub(super) fn panel(
             uplink.vlans = vlans.get(&uplink.index).cloned();
         }
     }
-    Ok(panel)
+    Ok((panel, spare))
 }
 
 fn port(
@@ -180,10 +202,15 @@ fn port(
     device: &Device,
     homes: &BTreeMap<i32, &PodKey>,
     queue: QueueState,
+    hooked: bool,
 ) -> Result<PortState, KernelError> {
     let home = device.peer_nsid.and_then(|id| homes.get(&id)).map(|key| (*key).clone());
-    // Of bridge ports too: tc sees frames before the bridge does.
-    let redirect = stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages);
+    // Of bridge ports too: tc sees frames before the bridge does. Without a hook there are no filters.
+    let redirect = if hooked {
+        stitch::redirect_of(&socket.dump(&stitch::get_filters(device.index))?.messages)
+    } else {
+        Redirect::Nowhere
+    };
     Ok(PortState {
         index: device.index,
         mtu: device.mtu,
@@ -295,33 +322,20 @@ pub(super) fn device(socket: &mut RouteSocket, name: &str) -> Result<Option<Node
     }
 }
 
-/// What a device is to its wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// A port in the panel.
-    Port,
-    /// A NIC in a pod. What the pod makes of it, a port of a bond or of a bridge of its own, is the pod's affair.
-    Nic,
-}
-
-/// Whether a device may pass frames, with what was seen.
-pub(super) fn forwarding(socket: &mut RouteSocket, index: u32, part: Part) -> Result<(bool, String), KernelError> {
-    let RouteNetlinkMessage::NewLink(message) = socket.get(link::get(index))? else {
-        return Ok((false, "no answer".to_owned()));
+/// Indexes of all devices by name.
+pub(super) fn indexes(socket: &mut RouteSocket) -> Result<Vec<(IfName, u32)>, KernelError> {
+    let name = |message: &LinkMessage| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some((name.parse().ok()?, message.header.index)),
+            _ => None,
+        })
     };
-    let device = Device::read(&message);
-    let seen = format!(
-        "`{}` is {}, {} carrier, operational state {}",
-        device.name,
-        if device.up { "up" } else { "down" },
-        if device.carrier { "has" } else { "no" },
-        if device.operational { "up" } else { "not up" },
-    );
-    let passes = match part {
-        Part::Port => forwards(&device),
-        Part::Nic => device.up && device.operational,
-    };
-    Ok((passes, seen))
+    let dump = socket.dump(&link::get_all())?;
+    let links = dump.messages.iter().filter_map(|message| match message {
+        RouteNetlinkMessage::NewLink(message) => name(message),
+        _ => None,
+    });
+    Ok(links.collect())
 }
 
 /// Index of a device by name.

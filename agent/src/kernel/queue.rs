@@ -3,7 +3,7 @@
 //! netem stands at the root of the port that leads to the receiver, the token bucket behind it or alone. The kernel does not
 //! show which table of delays it was given: the major number of netem's handle says it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::{
@@ -121,8 +121,6 @@ struct Discipline<'a> {
 pub(super) fn egress_of(bodies: &[Vec<u8>]) -> BTreeMap<u32, QueueState> {
     let mut of: BTreeMap<u32, Vec<Discipline<'_>>> = BTreeMap::new();
     for body in bodies {
-        // `struct tcmsg`: family and padding, then index, handle, parent and info.
-        const TCMSG_BYTES: usize = 20;
         let Some(rest) = body.get(TCMSG_BYTES..) else { continue };
         let (mut kind, mut options, mut drops) = (&b""[..], &b""[..], 0);
         for (attribute, value) in attributes(rest) {
@@ -149,6 +147,18 @@ pub(super) fn egress_of(bodies: &[Vec<u8>]) -> BTreeMap<u32, QueueState> {
         QueueState { egress: egress(disciplines).unwrap_or(Egress::Unknown), drops }
     };
     of.into_iter().map(|(index, disciplines)| (index, state(&disciplines))).collect()
+}
+
+/// `struct tcmsg`: family and padding, then index, handle, parent and info.
+const TCMSG_BYTES: usize = 20;
+
+/// The devices that have a hook for filters on what comes in.
+pub(super) fn hooks_of(bodies: &[Vec<u8>]) -> BTreeSet<u32> {
+    let hook = |body: &Vec<u8>| {
+        let kind = attributes(body.get(TCMSG_BYTES..)?).find(|(attribute, _)| *attribute == TCA_KIND)?.1;
+        matches!(kind.strip_suffix(b"\0").unwrap_or(kind), b"clsact" | b"ingress").then(|| u32_at(body, 4))
+    };
+    bodies.iter().filter_map(hook).collect()
 }
 
 fn egress(disciplines: &[Discipline<'_>]) -> Option<Egress> {

@@ -1,4 +1,4 @@
-//! Panels that are not needed any more, taken down behind the reply.
+//! Panels that are not needed any more: parked or taken down, behind the reply.
 
 use std::{thread, time::Instant};
 
@@ -13,6 +13,7 @@ use crate::domain::device::RETIRED_PREFIX;
 
 use super::{
     KernelError, Netns, NetnsDir, NetnsError, link,
+    park::Park,
     socket::{Mode, RouteSocket},
 };
 
@@ -21,20 +22,22 @@ pub(super) fn retire(dir: &NetnsDir, panel: &str, cookie: u64) -> Result<(), Ker
     dir.rename(panel, &format!("{RETIRED_PREFIX}{cookie:x}"))
 }
 
-/// Removes all retired panels. Bridges go one by one, each with its own hold of RTNL: a namespace that ends with many
+/// Parks retired panels as long as there is room, and removes the others. Bridges go one by one, each with its own hold of RTNL: a namespace that ends with many
 /// bridges in it holds everybody up for as long as they all take together.
 ///
 /// One that cannot be removed does not keep the others; the first error is returned.
-pub(super) fn reap(dir: &NetnsDir) -> Result<(), KernelError> {
+pub(super) fn reap(dir: &NetnsDir, park: &Park) -> Result<(), KernelError> {
     let names = dir.names()?;
-    let retired = names.iter().filter(|name| name.starts_with(RETIRED_PREFIX));
-    let done: Vec<Result<(), KernelError>> = retired.map(|name| take_down(dir, name)).collect();
+    let strays = park.strays(dir, &names)?;
+    let retired = names.iter().filter(|name| name.starts_with(RETIRED_PREFIX)).chain(&strays);
+    let away = |name: &String| if park.park(dir, name)? { Ok(()) } else { take_down(dir, name) };
+    let done: Vec<Result<(), KernelError>> = retired.map(away).collect();
     done.into_iter().collect()
 }
 
 /// Removes a bridge and rests for as long as that took: others get at least half of the time. Of it the kernel holds RTNL
 /// for half again.
-fn remove_bridge(socket: &mut RouteSocket, index: u32) -> Result<(), KernelError> {
+pub(super) fn remove_bridge(socket: &mut RouteSocket, index: u32) -> Result<(), KernelError> {
     let began = Instant::now();
     let removed = socket.call(link::remove(index).message, Mode::Change);
     thread::sleep(began.elapsed());

@@ -19,7 +19,9 @@ use super::{
     Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, Place, PodDoor, Site, SiteView, StepFailed, ethtool,
     execute::Executor,
     netns::{own_cookie, own_netns},
-    observe, retire,
+    observe,
+    park::Park,
+    retire,
     socket::RouteSocket,
 };
 
@@ -28,6 +30,7 @@ use super::{
 pub struct LinuxKernel {
     dir: NetnsDir,
     ear: Arc<Ear>,
+    park: Arc<Park>,
 }
 
 impl LinuxKernel {
@@ -37,7 +40,12 @@ impl LinuxKernel {
     ///
     /// It lets nobody listen: its words.
     pub fn new(dir: NetnsDir) -> Result<Self, KernelError> {
-        Ok(Self { dir, ear: Arc::new(Ear::open()?) })
+        Ok(Self { dir, ear: Arc::new(Ear::open()?), park: Arc::default() })
+    }
+
+    /// Keeps so many panels that are not needed, with their bridges, for the next topology. Without it: none.
+    pub fn parking(self, most: usize) -> Self {
+        Self { park: Arc::new(Park::new(most)), ..self }
     }
 }
 
@@ -51,7 +59,12 @@ impl Kernel for LinuxKernel {
     }
 
     fn reap(&self) -> Result<(), KernelError> {
-        retire::reap(&self.dir)
+        retire::reap(&self.dir, &self.park)
+    }
+
+    fn clear(&self) -> Result<(), KernelError> {
+        self.park.give_up();
+        retire::reap(&self.dir, &Park::default())
     }
 }
 
@@ -59,9 +72,12 @@ impl Kernel for LinuxKernel {
 pub(super) struct LinuxSite {
     pub(super) dir: NetnsDir,
     pub(super) ear: Arc<Ear>,
+    park: Arc<Park>,
     looked_at: Moment,
     pub(super) panel_name: String,
     pub(super) panel: Option<PanelDoor>,
+    /// Bridges of the panel that wait for being used.
+    pub(super) spare: Vec<u32>,
     pub(super) pods: BTreeMap<PodKey, OpenPod>,
     pub(super) node: RouteSocket,
     closed: BTreeMap<PodKey, PodView>,
@@ -75,6 +91,7 @@ pub(super) struct LinuxSite {
 
 /// A panel that is open.
 pub(super) struct PanelDoor {
+    pub(super) netns: Netns,
     pub(super) socket: RouteSocket,
 }
 
@@ -112,9 +129,11 @@ impl LinuxSite {
         Ok(Self {
             dir,
             ear,
+            park: Arc::clone(&kernel.park),
             looked_at: Moment::default(),
             panel_name: view.panel,
             panel,
+            spare: Vec::new(),
             pods,
             node: RouteSocket::open()?,
             closed,
@@ -126,24 +145,18 @@ impl LinuxSite {
         })
     }
 
-    /// The panel's namespace, for what its socket cannot say.
-    pub(super) fn panel_netns(&self) -> Result<Netns, KernelError> {
-        panel_netns(&self.dir, &self.panel_name)
-    }
-
-    /// Makes the panel: silent by itself, with bridges that no packet filter looks into.
+    /// Makes the panel, of a parked one where there is one: silent by itself, with bridges that no packet filter looks into.
     pub(super) fn create_panel(&mut self) -> Result<(), KernelError> {
         self.dir.remove_leftover(&self.panel_name)?;
-        self.dir.create(&self.panel_name)?;
-        self.silence_panel()?;
-        self.panel = PanelDoor::open(&self.dir, &self.panel_name, &self.ear)?;
+        if let Some(parked) = self.park.take(&self.dir, &self.panel_name)? {
+            self.panel = Some(PanelDoor::enter(parked.netns, &self.panel_name, &self.ear)?);
+            self.spare = parked.bridges;
+            return Ok(());
+        }
+        let (netns, silenced) = self.dir.create_and(&self.panel_name, silence)?;
+        silenced?;
+        self.panel = Some(PanelDoor::enter(netns, &self.panel_name, &self.ear)?);
         Ok(())
-    }
-}
-
-impl LinuxSite {
-    fn silence_panel(&self) -> Result<(), KernelError> {
-        self.panel_netns()?.run(silence)?
     }
 }
 
@@ -152,9 +165,10 @@ impl Site for LinuxSite {
         self.looked_at = self.ear.mark()?;
         let mut observed = Observed { panel: None, pods: self.closed.clone(), ..Observed::default() };
         if let Some(panel) = &mut self.panel {
-            let mut seen = observe::panel(&mut panel.socket, &self.pods, &mut self.node)?;
+            let (mut seen, spare) = observe::panel(&mut panel.socket, &self.pods, &mut self.node)?;
+            self.spare = spare;
             if self.checksums && !seen.ports.is_empty() {
-                let checksums = ethtool::tx_checksums(&panel_netns(&self.dir, &self.panel_name)?)?;
+                let checksums = ethtool::tx_checksums(&panel.netns)?;
                 for port in seen.ports.values_mut() {
                     port.tx_checksum = checksums.get(&port.index).copied().unwrap_or(true);
                 }
@@ -181,18 +195,11 @@ impl Site for LinuxSite {
     }
 
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
-        if self.panel.is_some() {
-            self.silence_panel().map_err(|source| StepFailed { at: 0, source })?;
+        if let Some(panel) = &self.panel {
+            panel.netns.run(silence).flatten().map_err(|source| StepFailed { at: 0, source })?;
         }
         Executor::new(self).run(steps)
     }
-}
-
-fn panel_netns(dir: &NetnsDir, name: &str) -> Result<Netns, KernelError> {
-    Netns::open(&dir.path(name)).map_err(|error| match error {
-        NetnsError::Kernel(error) => error,
-        other => KernelError::Vanished(format!("panel {name} ({other})")),
-    })
 }
 
 impl PanelDoor {
@@ -204,15 +211,19 @@ impl PanelDoor {
             Err(NetnsError::Kernel(error)) => return Err(error),
             Err(NetnsError::Own(path)) => return Err(KernelError::call("open", path, nix::errno::Errno::EINVAL)),
         };
+        Self::enter(netns, name, ear).map(Some)
+    }
+
+    fn enter(netns: Netns, name: &str, ear: &Ear) -> Result<Self, KernelError> {
         let socket = netns.socket()?;
         ear.attend(netns.fd(), netns.cookie(), Place::Panel(name.to_owned()))?;
-        Ok(Some(Self { socket }))
+        Ok(Self { netns, socket })
     }
 }
 
 /// Settings of a panel: no IPv6, so that nothing speaks into the lab by itself and making devices stays cheap, and no
 /// packet filter over bridges. Repeated with each work on a panel: it costs little and heals.
-fn silence() -> Result<(), KernelError> {
+pub(super) fn silence() -> Result<(), KernelError> {
     const SETTINGS: [(&str, &str); 5] = [
         ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"),
         ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"),

@@ -3,6 +3,8 @@
 //! rtnetlink's connection is not used for requests: it cannot send several messages at once, turns a refused dump into
 //! an empty list and does not flag interrupted ones. Its message builders are.
 
+mod message;
+
 use std::io::ErrorKind;
 
 use netlink_packet_core::{
@@ -25,6 +27,8 @@ use nix::{
 
 use super::{error::KernelError, operation::operation};
 
+use message::{Message, parse};
+
 /// How long the kernel may take for one answer: RTNL is one lock for the whole node, and others hold it for seconds.
 const ANSWER_SECONDS: u64 = 10;
 
@@ -33,6 +37,9 @@ const BATCH_BYTES: usize = 16 * 1024;
 
 /// Messages of one send, for the same reason.
 const BATCH_MESSAGES: usize = 64;
+
+/// Objects that are asked for in one send: an answer takes up to 4 KiB of the receive buffer.
+const ASKED_AT_ONCE: usize = 32;
 
 /// Receive buffer in bytes, as much as the kernel allows of it.
 const RECEIVE_BYTES: usize = 1024 * 1024;
@@ -117,7 +124,7 @@ impl RouteSocket {
         let mut bytes = Vec::with_capacity(BATCH_BYTES);
         for request in requests {
             let operation = operation(&request.message);
-            self.append(&mut bytes, request);
+            self.append_request(&mut bytes, request);
             pending.push(operation);
             if bytes.len() >= BATCH_BYTES || pending.len() >= BATCH_MESSAGES {
                 self.flush(&mut bytes, &mut pending, &mut answers)?;
@@ -148,6 +155,52 @@ impl RouteSocket {
         answers.messages.into_iter().next().ok_or_else(|| KernelError::Vanished("the object".to_owned()))
     }
 
+    /// Asks for several objects in few system calls, and returns the kernel's answer for each.
+    ///
+    /// # Errors
+    ///
+    /// The socket itself failed.
+    pub(super) fn get_each(
+        &mut self,
+        messages: &[RouteNetlinkMessage],
+    ) -> Result<Vec<Result<RouteNetlinkMessage, KernelError>>, KernelError> {
+        let mut answers = Vec::with_capacity(messages.len());
+        for messages in messages.chunks(ASKED_AT_ONCE) {
+            let base = self.sequence.wrapping_add(1);
+            let mut bytes = Vec::new();
+            for message in messages {
+                self.append(&mut bytes, message.clone(), NLM_F_REQUEST);
+            }
+            let operation = messages.first().map_or("", operation);
+            self.socket.send(&bytes, 0).map_err(|error| KernelError::io("send", operation, &error))?;
+            let mut found: Vec<Option<Result<RouteNetlinkMessage, KernelError>>> =
+                messages.iter().map(|_| None).collect();
+            let mut missing = messages.len();
+            while missing > 0 {
+                let length = self.fill(operation)?;
+                for message in parse(&self.buffer[..length], operation)? {
+                    let (header, answer) = match message {
+                        Message::Object { header, object, .. } => {
+                            (header, object.ok_or_else(|| KernelError::Vanished("an object that parses".to_owned())))
+                        }
+                        Message::Answer { header, code, sentence } => {
+                            let none = || KernelError::Vanished("the object".to_owned());
+                            (header, verdict(operation, code, sentence).and_then(|()| Err(none())))
+                        }
+                        Message::Discipline { .. } | Message::Done { .. } => continue,
+                    };
+                    let at = header.sequence_number.wrapping_sub(base) as usize;
+                    if let Some(slot) = found.get_mut(at).filter(|slot| slot.is_none()) {
+                        *slot = Some(answer);
+                        missing -= 1;
+                    }
+                }
+            }
+            answers.extend(found.into_iter().flatten());
+        }
+        Ok(answers)
+    }
+
     /// Asks for a whole table, as often as it takes to get one that did not change meanwhile. Entries that do not
     /// parse are left out and counted.
     ///
@@ -166,7 +219,7 @@ impl RouteSocket {
         Err(KernelError::Unsteady { operation, tries: DUMP_TRIES })
     }
 
-    fn append(&mut self, bytes: &mut Vec<u8>, request: Request) {
+    fn append_request(&mut self, bytes: &mut Vec<u8>, request: Request) {
         let flags = NLM_F_REQUEST
             | NLM_F_ACK
             | match request.mode {
@@ -174,7 +227,11 @@ impl RouteSocket {
                 Mode::Create => NLM_F_CREATE | NLM_F_EXCL,
                 Mode::Replace => NLM_F_CREATE | NLM_F_REPLACE,
             };
-        let message = self.finish(request.message, flags);
+        self.append(bytes, request.message, flags);
+    }
+
+    fn append(&mut self, bytes: &mut Vec<u8>, message: RouteNetlinkMessage, flags: u16) {
+        let message = self.finish(message, flags);
         let start = bytes.len().next_multiple_of(4);
         bytes.resize(start + message.buffer_len(), 0);
         message.serialize(&mut bytes[start..]);
@@ -296,84 +353,6 @@ pub(super) struct Dump {
     /// Bodies of queueing disciplines: no crate types their options, and some do not parse as attributes.
     pub(super) disciplines: Vec<Vec<u8>>,
     interrupted: bool,
-}
-
-enum Message {
-    Object { header: NetlinkHeader, index: u32, object: Option<RouteNetlinkMessage> },
-    Discipline { header: NetlinkHeader, body: Vec<u8> },
-    Answer { header: NetlinkHeader, code: i32, sentence: String },
-    Done { header: NetlinkHeader, code: i32 },
-}
-
-/// Splits a datagram into messages. Each is parsed by itself: one that does not parse does not hide the others.
-fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, KernelError> {
-    let garbled = |problem: String| KernelError::Garbled { operation, problem };
-    let mut messages = Vec::new();
-    while bytes.len() >= HEADER_BYTES {
-        let length = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
-        let whole = bytes.get(..length).filter(|whole| whole.len() >= HEADER_BYTES);
-        let whole = whole.ok_or_else(|| garbled(format!("a message of {length} bytes in {}", bytes.len())))?;
-        bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
-        let header = header(whole);
-        if header.message_type == libc::RTM_NEWQDISC {
-            messages.push(Message::Discipline { header, body: whole[HEADER_BYTES..].to_vec() });
-            continue;
-        }
-        match NetlinkMessage::<RouteNetlinkMessage>::deserialize(whole).map(|message| message.payload) {
-            Ok(NetlinkPayload::InnerMessage(object)) => {
-                messages.push(Message::Object { header, index: 0, object: Some(object) });
-            }
-            Ok(NetlinkPayload::Error(answer)) => {
-                let sentence = sentence(&answer.header);
-                messages.push(Message::Answer { header, code: answer.raw_code(), sentence });
-            }
-            Ok(NetlinkPayload::Done(done)) => messages.push(Message::Done { header, code: done.code }),
-            Ok(_) => {}
-            Err(error) if whole.len() > HEADER_BYTES && header.message_type >= 16 => {
-                tracing::debug!(operation, %error, "an entry of a table does not parse");
-                messages.push(Message::Object { header, index: interface_index(whole), object: None });
-            }
-            Err(error) => return Err(garbled(error.to_string())),
-        }
-    }
-    Ok(messages)
-}
-
-/// Bytes of `struct nlmsghdr`.
-const HEADER_BYTES: usize = 16;
-
-fn header(bytes: &[u8]) -> NetlinkHeader {
-    let u32_at = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let u16_at = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
-    let mut header = NetlinkHeader::default();
-    header.length = u32_at(0);
-    header.message_type = u16_at(4);
-    header.flags = u16_at(6);
-    header.sequence_number = u32_at(8);
-    header.port_number = u32_at(12);
-    header
-}
-
-/// `ifi_index` of `struct ifinfomsg`, which follows the header of every message about a device.
-fn interface_index(message: &[u8]) -> u32 {
-    let bytes = message.get(HEADER_BYTES + 4..HEADER_BYTES + 8).and_then(|bytes| bytes.try_into().ok());
-    bytes.map_or(0, u32::from_ne_bytes)
-}
-
-/// The kernel's sentence: attribute `NLMSGERR_ATTR_MSG` (1) behind the header of the message that was refused, which
-/// `NETLINK_CAP_ACK` keeps to the header alone.
-fn sentence(payload: &[u8]) -> String {
-    let mut attributes = payload.get(HEADER_BYTES..).unwrap_or_default();
-    while attributes.len() >= 4 {
-        let length = usize::from(u16::from_ne_bytes([attributes[0], attributes[1]]));
-        let kind = u16::from_ne_bytes([attributes[2], attributes[3]]) & 0x3fff;
-        let Some(value) = attributes.get(4..length) else { break };
-        if kind == 1 {
-            return String::from_utf8_lossy(value).trim_end_matches('\0').to_owned();
-        }
-        attributes = &attributes[length.next_multiple_of(4).min(attributes.len())..];
-    }
-    String::new()
 }
 
 fn verdict(operation: &'static str, code: i32, sentence: String) -> Result<(), KernelError> {

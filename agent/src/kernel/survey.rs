@@ -7,7 +7,7 @@ use std::{
 
 use netlink_packet_route::{RouteNetlinkMessage, link::InfoKind};
 
-use crate::domain::device::{PANEL_PREFIX, RETIRED_PREFIX};
+use crate::domain::device::{PANEL_PREFIX, PARKED_PREFIX, RETIRED_PREFIX};
 
 use super::{KernelError, Netns, NetnsDir, NetnsError, link, observe::Device, socket::RouteSocket};
 
@@ -16,7 +16,7 @@ use super::{KernelError, Netns, NetnsDir, NetnsError, link, observe::Device, soc
 pub struct Survey {
     /// File names that begin as panels do, sorted.
     pub panels: Vec<String>,
-    /// File names of panels that were retired and are not taken down yet.
+    /// File names of panels that were retired and are not taken down yet, and of those that are parked.
     pub retired: Vec<String>,
     /// What is in each of the namespaces that were asked for, in their order.
     pub places: Vec<Surveyed>,
@@ -82,7 +82,7 @@ pub fn survey(dir: &NetnsDir, paths: &[PathBuf]) -> Result<Survey, KernelError> 
     for name in names {
         if name.starts_with(PANEL_PREFIX) {
             survey.panels.push(name);
-        } else if name.starts_with(RETIRED_PREFIX) {
+        } else if name.starts_with(RETIRED_PREFIX) || name.starts_with(PARKED_PREFIX) {
             survey.retired.push(name);
         }
     }

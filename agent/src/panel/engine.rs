@@ -26,7 +26,7 @@ use crate::{
         intent::Generation,
         name::{Namespace, TopologyKey},
     },
-    kernel::{Kernel, NetnsDir},
+    kernel::{Kernel, KernelError, NetnsDir},
     pods::{Pod, Pods},
     store::Store,
 };
@@ -94,17 +94,22 @@ impl Engine {
         self.leave();
         *self.0.gate.write().await = true;
         // One that takes no changes removes nothing either.
-        if self.takes_changes().is_ok() && timeout(LAST_REAP, self.reap()).await.is_err() {
+        let clear = self.reap_by(Kernel::clear);
+        if self.takes_changes().is_ok() && timeout(LAST_REAP, clear).await.is_err() {
             tracing::info!("retired panels are left: the next start takes them down");
         }
     }
 
-    /// Takes down the panels that were retired. One task at a time: they would only wait for each other's bridges. False:
+    /// Parks or takes down the panels that were retired. One task at a time: they would only wait for each other's bridges. False:
     /// one is left.
     pub(super) async fn reap(&self) -> bool {
+        self.reap_by(Kernel::reap).await
+    }
+
+    async fn reap_by(&self, work: fn(&dyn Kernel) -> Result<(), KernelError>) -> bool {
         let _reaping = self.0.reaping.lock().await;
         let kernel = Arc::clone(&self.0.kernel);
-        match spawn_blocking(move || kernel.reap()).await {
+        match spawn_blocking(move || work(&*kernel)).await {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => tracing::warn!(error = %chain(&error), "a retired panel stays for now"),
             Err(error) => tracing::error!(%error, "taking down panels panicked"),

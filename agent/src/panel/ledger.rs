@@ -5,19 +5,17 @@ mod entry;
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use crate::{
     domain::{
-        if_name::IfName,
-        intent::{Generation, Intent, NicKey, PodKey},
+        intent::{Generation, Intent, PodKey},
         name::{Namespace, TopologyKey},
         quota::{Count, Quota},
         status::State,
-        uplink::{self, VlanId},
+        uplink,
     },
     kernel::boottime,
     store::Record,
@@ -28,6 +26,7 @@ use super::{
     request::{Fence, Renewal},
 };
 
+use claims::Index;
 pub(super) use claims::Others;
 pub(super) use entry::Entry;
 
@@ -48,9 +47,7 @@ pub(super) enum Lease {
 pub(super) struct Ledger {
     entries: BTreeMap<TopologyKey, Entry>,
     deleted: BTreeMap<TopologyKey, (Generation, SystemTime)>,
-    nics: BTreeMap<NicKey, TopologyKey>,
-    addresses: BTreeMap<(IfName, IpAddr), TopologyKey>,
-    vlans: BTreeMap<(IfName, VlanId), TopologyKey>,
+    claims: Index,
 }
 
 impl Ledger {
@@ -73,6 +70,9 @@ impl Ledger {
         former: Option<&Intent>,
         wanted: &Intent,
     ) -> Result<(), ChangeError> {
+        if *quota == Quota::default() {
+            return Ok(());
+        }
         let key = &wanted.spec.key;
         let others = self.entries.iter().filter(|(of, _)| of.namespace == key.namespace && *of != key);
         let others = others.fold(Count::default(), |all, (_, entry)| all.and(Count::of(&entry.intent.spec)));
@@ -92,11 +92,7 @@ impl Ledger {
 
     /// Topologies that have an interface in a pod.
     pub(super) fn of_pod(&self, pod: &PodKey) -> Vec<TopologyKey> {
-        let mut keys: Vec<TopologyKey> =
-            self.nics.iter().filter(|(nic, _)| nic.pod == *pod).map(|(_, key)| key.clone()).collect();
-        keys.sort();
-        keys.dedup();
-        keys
+        self.claims.of_pod(pod)
     }
 
     /// Topologies that have an interface on a device of the node: on one of this name, or on what had this index when they
@@ -273,25 +269,7 @@ impl Ledger {
 
     /// Writes anew what a topology claims.
     fn index(&mut self, key: &TopologyKey) {
-        self.nics.retain(|_, owner| owner != key);
-        self.addresses.retain(|_, owner| owner != key);
-        self.vlans.retain(|_, owner| owner != key);
-        let Some(entry) = self.entries.get(key) else { return };
-        self.nics.extend(entry.intent.nics().map(|nic| (nic.clone(), key.clone())));
-        let addresses = entry.intent.device_addresses();
-        self.addresses.extend(addresses.map(|(parent, address)| ((parent.clone(), address), key.clone())));
-        let vlans = entry.intent.vlans();
-        self.vlans.extend(vlans.map(|(parent, vlan)| ((parent.clone(), vlan), key.clone())));
-        let Some(former) = &entry.former else { return };
-        for (parent, vlan) in former.vlans() {
-            self.vlans.entry((parent.clone(), vlan)).or_insert_with(|| key.clone());
-        }
-        for nic in former.nics() {
-            self.nics.entry(nic.clone()).or_insert_with(|| key.clone());
-        }
-        for (parent, address) in former.device_addresses() {
-            self.addresses.entry((parent.clone(), address)).or_insert_with(|| key.clone());
-        }
+        self.claims.write(key, self.entries.get(key));
     }
 }
 

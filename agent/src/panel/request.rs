@@ -106,4 +106,6 @@ pub struct EngineConfig {
     pub allow_netns: bool,
     /// How many topologies there may be.
     pub max_topologies: usize,
+    /// How many panels that are not needed are kept for the next topologies.
+    pub parked_panels: usize,
 }

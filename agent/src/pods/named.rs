@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     domain::{
-        device::{PANEL_PREFIX, RETIRED_PREFIX},
+        device::{PANEL_PREFIX, PARKED_PREFIX, RETIRED_PREFIX},
         intent::PodKey,
         name::Namespace,
         spec::{NetnsRef, PodOwner},
@@ -34,7 +34,7 @@ impl NamedPods {
 
     /// Whether a name of the directory may be a pod's: panels are not.
     pub fn may_be_pod(name: &str) -> bool {
-        !name.starts_with(PANEL_PREFIX) && !name.starts_with(RETIRED_PREFIX)
+        ![PANEL_PREFIX, RETIRED_PREFIX, PARKED_PREFIX].iter().any(|prefix| name.starts_with(prefix))
     }
 
     fn path(&self, owner: &PodOwner) -> PathBuf {

@@ -49,6 +49,8 @@ impl AgentBuilder {
             ("--netns-dir", netns::DIRECTORY.to_owned()),
             ("--state-dir", lab.directory().join("state").display().to_string()),
             ("--node-name", "lab".to_owned()),
+            // So that what is left is a mistake.
+            ("--parked-panels", "0".to_owned()),
         ];
         Self {
             lab: lab.clone(),
@@ -85,7 +87,7 @@ impl AgentBuilder {
     /// The binary cannot be run.
     pub fn run(&self, subcommand: &str, args: &[&str]) -> Output {
         let mut command = Command::new(self.lab.binary("podwire-agent"));
-        let shared = self.settings.iter().filter(|(flag, _)| **flag != "--node-name");
+        let shared = self.settings.iter().filter(|(flag, _)| !matches!(**flag, "--node-name" | "--parked-panels"));
         command.arg(subcommand).args(shared.flat_map(|(flag, value)| [*flag, value])).args(args).stdin(Stdio::null());
         command.output().unwrap_or_else(|error| panic!("run podwire-agent: {error}"))
     }

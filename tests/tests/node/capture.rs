@@ -266,6 +266,14 @@ fn an_interface_on_a_device_of_the_node_is_captured_in_its_pod() {
         let agent = sharing(lab).await;
         let attachments = vec![on("a", MacvlanMode::Bridge), on("b", MacvlanMode::Bridge)];
         agent.apply(Topology { attachments, ..topology("12") }).await.unwrap();
+        for pod in [&a, &b] {
+            // It has carrier at once; the kernel calls it up a little later.
+            eventually("net1 is up", async || {
+                let state = pod.link("net1")["operstate"].to_string();
+                holds(state.contains("UP"), state)
+            })
+            .await;
+        }
         let before = lab.snapshot();
         let mut film = Film::start(&agent, of_a()).await.unwrap();
         before.assert_same(&lab.snapshot());

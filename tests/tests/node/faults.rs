@@ -137,6 +137,7 @@ impl Patient {
             node_devices: vec![],
             allow_netns: false,
             max_topologies: 16,
+            parked_panels: 0,
         };
         let kernel = FaultyKernel { kernel: LinuxKernel::new(dir.clone()).unwrap(), fault: fault.clone() };
         let faulty = FaultyStore { store: Arc::<MemoryStore>::clone(&store), fault: fault.clone() };

@@ -48,6 +48,7 @@ mod network_status;
 
 mod obstacles;
 mod ownership;
+mod parked;
 mod pods;
 mod process;
 mod profiles;

@@ -93,6 +93,7 @@ async fn engine(gate: &Arc<Gate>) -> Engine {
         node_devices: vec![],
         allow_netns: false,
         max_topologies: 16,
+        parked_panels: 0,
     };
     let kernel = Gated { kernel: LinuxKernel::new(dir.clone()).unwrap(), gate: Arc::clone(gate) };
     let pods = Arc::new(NamedPods::new(dir));

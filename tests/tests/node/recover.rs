@@ -138,6 +138,7 @@ async fn engine(store: Arc<dyn Store>) -> Engine {
         node_devices: vec!["up0".parse().unwrap()],
         allow_netns: false,
         max_topologies: 16,
+        parked_panels: 0,
     };
     Engine::start_with(config, Arc::new(kernel), Arc::new(pods), store, None).await.unwrap()
 }

@@ -90,6 +90,7 @@ async fn started(store: &Arc<MemoryStore>) -> (Engine, Arc<Untold>, mpsc::Unboun
         node_devices: vec![],
         allow_netns: false,
         max_topologies: 16,
+        parked_panels: 0,
     };
     let kernel = Arc::new(LinuxKernel::new(dir).unwrap());
     let (its_pods, its_store): (Arc<dyn Pods>, Arc<dyn Store>) =

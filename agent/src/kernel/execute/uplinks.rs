@@ -12,8 +12,9 @@ impl Executor<'_> {
         self.flush()?;
         let index = self.new_index(&uplink.device);
         let parent = self.parent(at, uplink)?;
-        let netns = self.site.panel_netns().map_err(failed(at))?;
-        let Some(PanelDoor { socket }) = &mut self.site.panel else { return Err(vanished(at, "the panel".to_owned())) };
+        let Some(PanelDoor { socket, netns }) = &mut self.site.panel else {
+            return Err(vanished(at, "the panel".to_owned()));
+        };
         let panel = (socket, netns.fd());
         uplink::create(uplink, index, parent, panel, &mut self.site.node).map_err(failed(at))?;
         self.configure_uplink(at, uplink)
@@ -22,7 +23,9 @@ impl Executor<'_> {
     pub(super) fn configure_uplink(&mut self, at: usize, uplink: &Uplink) -> Outcome {
         self.flush()?;
         let (parent, index) = (self.parent(at, uplink)?, self.uplink(at, uplink)?);
-        let Some(PanelDoor { socket }) = &mut self.site.panel else { return Err(vanished(at, "the panel".to_owned())) };
+        let Some(PanelDoor { socket, .. }) = &mut self.site.panel else {
+            return Err(vanished(at, "the panel".to_owned()));
+        };
         uplink::configure(uplink, index, parent, socket, &mut self.site.node).map_err(failed(at))
     }
 
@@ -35,7 +38,9 @@ impl Executor<'_> {
             }
             Join::Nic(nic) => uplink::JoinedTo::Port(self.port(at, nic)?),
         };
-        let Some(PanelDoor { socket }) = &mut self.site.panel else { return Err(vanished(at, "the panel".to_owned())) };
+        let Some(PanelDoor { socket, .. }) = &mut self.site.panel else {
+            return Err(vanished(at, "the panel".to_owned()));
+        };
         uplink::join(index, to, socket).map_err(failed(at))?;
         uplink::settle(index, socket, &mut self.site.node).map_err(failed(at))
     }

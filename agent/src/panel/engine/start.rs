@@ -53,9 +53,10 @@ impl Engine {
         let dir = NetnsDir::new(&config.netns_dir);
         let pods = pods.start(dir.clone());
         let (state_dir, its_pods) = (config.state_dir.clone(), Arc::clone(&pods));
+        let parked = config.parked_panels;
         let open = move || {
             dir.prepare().map_err(look_failed)?;
-            let kernel = LinuxKernel::new(dir.clone()).map_err(look_failed)?;
+            let kernel = LinuxKernel::new(dir.clone()).map_err(look_failed)?.parking(parked);
             let origin = origin(&state_dir, &dir, &kernel, &*its_pods)?;
             Ok::<_, ChangeError>((Arc::new(kernel), origin))
         };

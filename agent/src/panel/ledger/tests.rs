@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::domain::{
     check::sample,
-    intent::{Assigned, Ownership},
+    intent::{Assigned, NicKey, Ownership},
     mac::Mac,
     spec::{AttachmentSpec, DeviceSpec, End, InterfaceId, MacvlanMode, Target, TopologySpec},
 };
@@ -47,7 +47,7 @@ fn what_a_topology_was_claims_nothing_that_another_has_by_now() {
         (key("b"), Record::Live { intent: intent("b", &["q"]), former: Some(intent("b", &["p", "q"])) }),
     ];
     ledger.load(records);
-    assert_eq!(ledger.nics.get(&nic("p")), Some(&key("a")));
+    assert_eq!(ledger.claims.nics.get(&nic("p")), Some(&key("a")));
     assert!(ledger.forget_former(&key("b")));
     assert_eq!(ledger.of_pod(&PodKey::new("p")), [key("a")]);
     assert_eq!(ledger.of_pod(&PodKey::new("q")), [key("b")]);

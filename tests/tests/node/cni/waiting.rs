@@ -93,6 +93,7 @@ fn it_waits_for_the_pods_own_interfaces_until_its_deadline() {
             node_devices: vec![],
             allow_netns: false,
             max_topologies: 16,
+            parked_panels: 0,
         };
         let kernel = Arc::new(LinuxKernel::new(NetnsDir::new("/run/netns")).unwrap());
         let store = Arc::new(MemoryStore::default());

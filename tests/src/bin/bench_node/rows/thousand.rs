@@ -1,0 +1,175 @@
+//! A node with a thousand topologies: what one more costs, and what the agent costs while nothing happens.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use podwire_proto::v1::{GetTopologyRequest, ListTopologiesRequest, State};
+use podwire_tests::elements::state;
+
+use super::{
+    Group,
+    crowd::{all, make_pods},
+};
+use crate::{
+    bench::{Bench, PARKED, Side, ms},
+    figures::{Goal, Row, Samples},
+    lesson::{Lesson, Shape},
+};
+
+/// Callers of GetTopology.
+const READERS: usize = 64;
+
+/// How long is counted what an idle agent does, and what readers get.
+const WHILE: Duration = Duration::from_secs(5);
+
+pub(super) const THOUSAND: Group = Group {
+    name: "thousand",
+    rounds: [1, 1],
+    round,
+    rows: &[
+        Row {
+            name: "thousand",
+            what: "triangle, with 1,000 topologies on the node",
+            against: "with none",
+            unit: "ms",
+            ours: "full",
+            theirs: "empty",
+            goal: Goal::AtMost(1.5),
+            margin: Goal::AtMost(20.0),
+        },
+        Row {
+            name: "memory",
+            what: "RSS of the agent with them",
+            against: "",
+            unit: "MiB",
+            ours: "memory",
+            theirs: "",
+            goal: Goal::Below(64.0),
+            margin: Goal::Below(200.0),
+        },
+        Row {
+            name: "idle",
+            what: "wake-ups of the idle agent with them",
+            against: "",
+            unit: "/s",
+            ours: "wakeups",
+            theirs: "",
+            goal: Goal::Below(1.0),
+            margin: Goal::Below(100.0),
+        },
+        Row {
+            name: "start",
+            what: "start with them, until all are READY",
+            against: "",
+            unit: "ms",
+            ours: "start",
+            theirs: "",
+            goal: Goal::None,
+            margin: Goal::None,
+        },
+        Row {
+            name: "reads",
+            what: "GetTopology, 64 callers",
+            against: "",
+            unit: "/s",
+            ours: "reads",
+            theirs: "",
+            goal: Goal::None,
+            margin: Goal::None,
+        },
+    ],
+};
+
+/// Once, with the rounds inside: before and after.
+fn round(bench: &Bench, _: usize, samples: &mut Samples) -> Result<()> {
+    let (count, rounds) = if bench.small { (50, 5) } else { (1000, 15) };
+    let mut side = bench.start("thousand", PARKED)?;
+    let one = Lesson::triangle(Shape::Bridges, 50_000);
+    make_pods(&side.place, std::slice::from_ref(&one))?;
+    bench.lesson(&mut side, "warm", &one)?;
+    for _ in 0..rounds {
+        samples.push("empty", ms(bench.lesson(&mut side, "one", &one)?.0));
+    }
+    let lessons: Vec<Lesson> = (0..count).map(|number| Lesson::triangle(Shape::Bridges, number)).collect();
+    make_pods(&side.place, &lessons)?;
+    bench.runtime.block_on(all(&side, &lessons, true))?;
+    for time in 0..rounds {
+        // Nobody waits until the node is quiet: it is full of panels.
+        let topology = one.topology("one");
+        let made = bench.runtime.block_on(crate::bench::apply(&mut side.calls, topology))?;
+        bench.runtime.block_on(crate::bench::delete(&mut side.calls, "one"))?;
+        side.place.wait_until_retired()?;
+        if time > 0 {
+            samples.push("full", ms(made));
+        }
+    }
+    side = idle(bench, side, count, samples)?;
+    reads(bench, &side, count, samples)?;
+    bench.stop(side)
+}
+
+/// Starts the agent anew, so that it is as after a day without changes, and counts.
+fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Result<Side> {
+    bench.stop(side)?;
+    let began = Instant::now();
+    let mut side = bench.start("thousand", PARKED)?;
+    loop {
+        let listed = bench.runtime.block_on(side.calls.list_topologies(ListTopologiesRequest::default()))?.into_inner();
+        let ready = listed.topologies.iter().filter(|each| state(each) == State::Ready).count();
+        if ready == count {
+            break;
+        }
+        ensure!(began.elapsed() < Duration::from_secs(120), "{ready} of {count} are READY");
+    }
+    samples.push("start", ms(began.elapsed()));
+    thread::sleep(Duration::from_secs(2));
+    let pid = side.agent.pid();
+    let before = switches(pid)?;
+    thread::sleep(WHILE);
+    samples.push("wakeups", (switches(pid)? - before) / WHILE.as_secs_f64());
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let kib: f64 = kib.trim().trim_end_matches(" kB").parse()?;
+    samples.push("memory", kib / 1024.0);
+    Ok(side)
+}
+
+/// How often the threads of a process have gone to sleep by themselves.
+fn switches(pid: nix::unistd::Pid) -> Result<f64> {
+    let mut sum = 0.0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sum += count.and_then(|count| count.trim().parse::<f64>().ok()).unwrap_or(0.0);
+    }
+    Ok(sum)
+}
+
+fn reads(bench: &Bench, side: &Side, count: usize, samples: &mut Samples) -> Result<()> {
+    let began = Instant::now();
+    let done: usize = bench.runtime.block_on(async {
+        let readers = (0..READERS).map(|reader| {
+            let mut calls = side.calls.clone();
+            tokio::spawn(async move {
+                let mut done = 0;
+                while began.elapsed() < WHILE {
+                    let name = format!("t{}", (reader * 13 + done) % count);
+                    let request = GetTopologyRequest { namespace: "lessons".into(), name };
+                    calls.get_topology(request).await?;
+                    done += 1;
+                }
+                Ok::<_, anyhow::Error>(done)
+            })
+        });
+        let mut sum = 0;
+        for reader in readers.collect::<Vec<_>>() {
+            sum += reader.await.context("a reader panicked")??;
+        }
+        Ok::<_, anyhow::Error>(sum)
+    })?;
+    samples.push("reads", f64::from(u32::try_from(done)?) / began.elapsed().as_secs_f64());
+    Ok(())
+}
