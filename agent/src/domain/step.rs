@@ -46,6 +46,8 @@ pub enum Step {
     ConfigureUplink(Uplink),
     /// Make an uplink a port of its bridge, or stitch it to the port of its NIC.
     JoinUplink(Uplink),
+    /// Let an uplink lead nowhere: take it off its bridge or its port.
+    PartUplink(Uplink),
     /// Set a port's MTU.
     SetPortMtu(NicKey, Mtu),
     /// Make a port part of a bridge, or of none.
@@ -151,7 +153,10 @@ impl Step {
             | Self::Unmark(nic, _)
             | Self::RemoveNic(nic, _) => Some(nic),
             Self::RemovePort { nic, .. } => nic.as_ref(),
-            Self::CreateUplink(uplink) | Self::ConfigureUplink(uplink) | Self::JoinUplink(uplink) => uplink.nic(),
+            Self::CreateUplink(uplink)
+            | Self::ConfigureUplink(uplink)
+            | Self::JoinUplink(uplink)
+            | Self::PartUplink(uplink) => uplink.nic(),
             Self::CreatePanel
             | Self::CreateBridge(_)
             | Self::ConfigureBridge(_)
@@ -165,7 +170,10 @@ impl Step {
     /// The element that it is for, where that has an uplink which is for no single NIC.
     pub fn uplink(&self) -> Option<&InterfaceId> {
         match self {
-            Self::CreateUplink(uplink) | Self::ConfigureUplink(uplink) | Self::JoinUplink(uplink) => Some(&uplink.id),
+            Self::CreateUplink(uplink)
+            | Self::ConfigureUplink(uplink)
+            | Self::JoinUplink(uplink)
+            | Self::PartUplink(uplink) => Some(&uplink.id),
             _ => None,
         }
     }
@@ -188,6 +196,7 @@ impl Step {
             Self::ConfigureBridge(_)
             | Self::ConfigureUplink(_)
             | Self::JoinUplink(_)
+            | Self::PartUplink(_)
             | Self::SetPortMtu(..)
             | Self::SetMaster(..)
             | Self::SetBridgePort(..)
@@ -217,9 +226,10 @@ impl Step {
             Self::CreatePanel | Self::RemovePanel => "panel".to_owned(),
             Self::CreateBridge(bridge) | Self::ConfigureBridge(bridge) => format!("bridge {}", bridge.name),
             Self::RemoveBridge(name, _) => format!("bridge {name}"),
-            Self::CreateUplink(uplink) | Self::ConfigureUplink(uplink) | Self::JoinUplink(uplink) => {
-                format!("uplink of {}", uplink.id)
-            }
+            Self::CreateUplink(uplink)
+            | Self::ConfigureUplink(uplink)
+            | Self::JoinUplink(uplink)
+            | Self::PartUplink(uplink) => format!("uplink of {}", uplink.id),
             Self::RemoveUplink(device, _) => format!("uplink {device}"),
             Self::RemoveStranger(name, _) => format!("device {name} of the panel"),
             Self::RemovePort { label, .. } => format!("interface {label}"),
@@ -251,6 +261,7 @@ impl Step {
                 Join::Bridge(bridge, ..) => format!("plug into bridge {bridge}"),
                 Join::Nic(nic) => format!("stitch to {nic}"),
             },
+            Self::PartUplink(_) => "let it lead nowhere".to_owned(),
             Self::SetPortMtu(_, mtu) => format!("mtu {mtu} of its port"),
             Self::SetMaster(_, Some(bridge)) => format!("plug into bridge {bridge}"),
             Self::SetMaster(_, None) => "unplug from its bridge".to_owned(),

@@ -153,6 +153,7 @@ impl<'a> Executor<'a> {
             Step::CreateUplink(uplink) => self.create_uplink(at, uplink),
             Step::ConfigureUplink(uplink) => self.configure_uplink(at, uplink),
             Step::JoinUplink(uplink) => self.join_uplink(at, uplink),
+            Step::PartUplink(uplink) => self.part_uplink(at, uplink),
             Step::SetPortMtu(nic, mtu) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_mtu(index, *mtu))

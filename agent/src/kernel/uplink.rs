@@ -124,13 +124,6 @@ pub(super) fn configure(
 /// Joins an uplink to a bridge, or stitches it to a port.
 pub(super) fn join(index: u32, to: JoinedTo, panel: &mut RouteSocket) -> Result<(), KernelError> {
     let hooks = |index| [stitch::remove_hook(index), stitch::add_hook(index)];
-    let forgiven = |socket: &mut RouteSocket, request: Request| -> Result<(), KernelError> {
-        let answers = socket.batch(vec![request])?;
-        answers.into_iter().try_for_each(|answer| match answer {
-            Err(error) if !super::execute::removed_already(&error) => Err(error),
-            _ => Ok(()),
-        })
-    };
     match to {
         JoinedTo::Bridge(bridge, port, vlans) => {
             forgiven(panel, stitch::remove_hook(index))?;
@@ -150,6 +143,12 @@ pub(super) fn join(index: u32, to: JoinedTo, panel: &mut RouteSocket) -> Result<
     }
 }
 
+/// Lets an uplink lead nowhere.
+pub(super) fn part(index: u32, panel: &mut RouteSocket) -> Result<(), KernelError> {
+    forgiven(panel, stitch::remove_hook(index))?;
+    all(panel, vec![link::set_master(index, None)])
+}
+
 /// Waits until the first frame would pass at both ends of an uplink. Where there is no carrier, or spanning tree of the node takes
 /// its time, that is not its affair.
 pub(super) fn settle(index: u32, panel: &mut RouteSocket, node: &mut RouteSocket) -> Result<(), KernelError> {
@@ -166,6 +165,15 @@ pub(super) fn settle(index: u32, panel: &mut RouteSocket, node: &mut RouteSocket
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(10));
     }
+}
+
+/// What is to be removed may be gone already.
+fn forgiven(socket: &mut RouteSocket, request: Request) -> Result<(), KernelError> {
+    let answers = socket.batch(vec![request])?;
+    answers.into_iter().try_for_each(|answer| match answer {
+        Err(error) if !super::execute::removed_already(&error) => Err(error),
+        _ => Ok(()),
+    })
 }
 
 fn all(socket: &mut RouteSocket, requests: Vec<Request>) -> Result<(), KernelError> {

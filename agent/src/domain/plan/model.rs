@@ -135,6 +135,7 @@ impl Model {
                 self.panel()?.configure_uplink(uplink, parent)
             }
             Step::JoinUplink(uplink) => self.panel()?.join_uplink(uplink),
+            Step::PartUplink(uplink) => self.panel()?.part_uplink(uplink),
             Step::RemoveUplink(_, index) => self.remove_from_panel(*index, "uplink"),
             Step::SetPortMtu(nic, mtu) => self.port(nic).map(|port| port.mtu = mtu.bytes()),
             Step::SetMaster(nic, bridge) => {

@@ -5,6 +5,7 @@ mod any;
 mod change;
 mod event;
 mod single;
+mod uplink;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -44,11 +44,20 @@ pub(super) fn uplinks(view: &View<'_>, steps: &mut Vec<Step>) {
     let known = &view.known;
     for uplink in &known.desired.uplinks {
         let Some((parent, mtu)) = known.observed.devices.get(uplink.spec.parent.as_str()) else { continue };
-        if known.skip.contains(&uplink.id) || view.fates.trouble.contains_key(&uplink.id) {
+        if known.skip.contains(&uplink.id) {
             continue;
         }
         let now = state(known, uplink);
         let same = now.filter(|now| is_what_was_asked(now, uplink, *parent));
+        let joined = is_joined(view, uplink, same);
+        let waits = view.fates.trouble.contains_key(&uplink.id) || !is_live(view, uplink);
+        // What it led to before may be somebody else's by now: it leads nowhere until what it is for is there.
+        if waits && !joined && same.is_some_and(|now| !leads_nowhere(now)) {
+            steps.push(Step::PartUplink(uplink.clone()));
+        }
+        if view.fates.trouble.contains_key(&uplink.id) {
+            continue;
+        }
         match same {
             None => steps.push(Step::CreateUplink(uplink.clone())),
             Some(now) if !is_configured(now, uplink, *parent, *mtu) => {
@@ -56,7 +65,7 @@ pub(super) fn uplinks(view: &View<'_>, steps: &mut Vec<Step>) {
             }
             Some(_) => {}
         }
-        if !is_joined(view, uplink, same) {
+        if !waits && !joined {
             steps.push(Step::JoinUplink(uplink.clone()));
         }
     }
@@ -115,7 +124,7 @@ fn is_configured(now: &UplinkState, uplink: &Uplink, parent: u32, mtu: u32) -> b
         UplinkFar::Vlan { .. } | UplinkFar::Nowhere => true,
     };
     // A bridge sees to it by itself.
-    let hears_all = now.promiscuous || uplink.nic().is_none();
+    let hears_all = now.promiscuous == uplink.nic().is_some();
     far && hears_all && now.up && now.mtu == mtu
 }
 
@@ -138,8 +147,16 @@ fn is_joined(view: &View<'_>, uplink: &Uplink, now: Option<&UplinkState>) -> boo
                 })
             }
             Some(Fate::Make { .. }) => false,
-            // Frames go nowhere until its interface is there.
-            None => true,
+            None => false,
         },
     }
+}
+
+/// Whether what an uplink is for is there or about to be.
+fn is_live(view: &View<'_>, uplink: &Uplink) -> bool {
+    uplink.nic().is_none_or(|nic| view.fates.of.contains_key(nic))
+}
+
+fn leads_nowhere(now: &UplinkState) -> bool {
+    now.master.is_none() && now.redirect == Redirect::Nowhere
 }

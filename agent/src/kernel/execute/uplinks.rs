@@ -45,6 +45,13 @@ impl Executor<'_> {
         uplink::settle(index, socket, &mut self.site.node).map_err(failed(at))
     }
 
+    pub(super) fn part_uplink(&mut self, at: usize, uplink: &Uplink) -> Outcome {
+        self.flush()?;
+        let index = self.uplink(at, uplink)?;
+        let Some(PanelDoor { socket }) = &mut self.site.panel else { return Err(vanished(at, "the panel".to_owned())) };
+        uplink::part(index, socket).map_err(failed(at))
+    }
+
     /// Index and MTU of the device that an uplink leads to.
     fn parent(&self, at: usize, uplink: &Uplink) -> Result<(u32, u32), StepFailed> {
         let name = &uplink.spec.parent;

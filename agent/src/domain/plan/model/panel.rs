@@ -202,6 +202,14 @@ impl PanelNamespace {
         Ok(())
     }
 
+    pub(super) fn part_uplink(&mut self, uplink: &Uplink) -> Result<(), Refused> {
+        let index = self.uplink_index(&uplink.device)?;
+        let device = self.devices.get_mut(&index).ok_or("ENODEV")?;
+        (device.master, device.options, device.vlans) = (None, NEW_PORT, PortVlans::new_port());
+        device.filter = Redirect::Nowhere;
+        Ok(())
+    }
+
     pub(super) fn port_mut(&mut self, index: u32) -> Option<&mut PanelDevice> {
         self.devices.get_mut(&index)
     }

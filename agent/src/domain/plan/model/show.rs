@@ -24,8 +24,6 @@ impl Model {
             };
             lines.insert(match &device.kind {
                 PanelKind::Uplink { far, promiscuous } => {
-                    // What goes to a port that is gone goes nowhere.
-                    let redirect = if redirect == "gone" { "Nowhere" } else { &redirect };
                     let joined = format!("master {master:?} {:?} redirect {redirect}", device.options);
                     format!("uplink {name} mtu {mtu} up {up} {joined} {far:?} {promiscuous}")
                 }
