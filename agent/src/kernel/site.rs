@@ -8,11 +8,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::domain::{
-    if_name::IfName,
-    intent::PodKey,
-    observed::{Observed, PodView},
-    step::Step,
+use crate::{
+    domain::{
+        if_name::IfName,
+        intent::PodKey,
+        observed::{Observed, PodView},
+        step::Step,
+    },
+    metrics::Metrics,
 };
 
 use super::{
@@ -28,6 +31,7 @@ use super::{
 pub struct LinuxKernel {
     dir: NetnsDir,
     ear: Arc<Ear>,
+    metrics: Metrics,
 }
 
 impl LinuxKernel {
@@ -37,7 +41,12 @@ impl LinuxKernel {
     ///
     /// It lets nobody listen: its words.
     pub fn new(dir: NetnsDir) -> Result<Self, KernelError> {
-        Ok(Self { dir, ear: Arc::new(Ear::open()?) })
+        Ok(Self { dir, ear: Arc::new(Ear::open()?), metrics: Metrics::default() })
+    }
+
+    /// The same, and what it is asked counts here.
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
     }
 }
 
@@ -57,6 +66,7 @@ impl Kernel for LinuxKernel {
 
 /// Sockets and namespaces of one converge.
 pub(super) struct LinuxSite {
+    metrics: Metrics,
     pub(super) dir: NetnsDir,
     pub(super) ear: Arc<Ear>,
     looked_at: Moment,
@@ -87,14 +97,14 @@ pub(super) struct OpenPod {
 
 impl LinuxSite {
     fn open(kernel: &LinuxKernel, view: SiteView) -> Result<Self, KernelError> {
-        let (dir, ear) = (kernel.dir.clone(), Arc::clone(&kernel.ear));
-        let panel = PanelDoor::open(&dir, &view.panel, &ear)?;
+        let (dir, ear, metrics) = (kernel.dir.clone(), Arc::clone(&kernel.ear), kernel.metrics.clone());
+        let panel = PanelDoor::open(&dir, &view.panel, &ear, &metrics)?;
         let mut pods = BTreeMap::new();
         let mut closed = BTreeMap::new();
         for (key, door) in view.pods {
             match door {
                 PodDoor::Open(netns, sandbox) => {
-                    let socket = netns.socket()?;
+                    let socket = netns.socket()?.measured(&metrics);
                     ear.attend(netns.fd(), netns.cookie(), Place::Pod(key.clone()))?;
                     pods.insert(key, OpenPod { netns, socket, sandbox });
                 }
@@ -116,7 +126,8 @@ impl LinuxSite {
             panel_name: view.panel,
             panel,
             pods,
-            node: RouteSocket::open()?,
+            node: RouteSocket::open()?.measured(&metrics),
+            metrics,
             closed,
             routes_of: view.routes_of,
             direct: view.direct,
@@ -136,7 +147,7 @@ impl LinuxSite {
         self.dir.remove_leftover(&self.panel_name)?;
         self.dir.create(&self.panel_name)?;
         self.silence_panel()?;
-        self.panel = PanelDoor::open(&self.dir, &self.panel_name, &self.ear)?;
+        self.panel = PanelDoor::open(&self.dir, &self.panel_name, &self.ear, &self.metrics)?;
         Ok(())
     }
 }
@@ -196,7 +207,7 @@ fn panel_netns(dir: &NetnsDir, name: &str) -> Result<Netns, KernelError> {
 }
 
 impl PanelDoor {
-    fn open(dir: &NetnsDir, name: &str, ear: &Ear) -> Result<Option<Self>, KernelError> {
+    fn open(dir: &NetnsDir, name: &str, ear: &Ear, metrics: &Metrics) -> Result<Option<Self>, KernelError> {
         let netns = match Netns::open(&dir.path(name)) {
             Ok(netns) => netns,
             // A file that never became a mount is none: who makes the panel takes it away first.
@@ -204,7 +215,7 @@ impl PanelDoor {
             Err(NetnsError::Kernel(error)) => return Err(error),
             Err(NetnsError::Own(path)) => return Err(KernelError::call("open", path, nix::errno::Errno::EINVAL)),
         };
-        let socket = netns.socket()?;
+        let socket = netns.socket()?.measured(metrics);
         ear.attend(netns.fd(), netns.cookie(), Place::Panel(name.to_owned()))?;
         Ok(Some(Self { socket }))
     }

@@ -3,6 +3,8 @@
 //! rtnetlink's connection is not used for requests: it cannot send several messages at once, turns a refused dump into
 //! an empty list and does not flag interrupted ones. Its message builders are.
 
+mod message;
+
 use std::io::ErrorKind;
 
 use netlink_packet_core::{
@@ -23,7 +25,10 @@ use nix::{
     },
 };
 
+use crate::metrics::{Exchange, Metrics};
+
 use super::{error::KernelError, operation::operation};
+use message::{Message, parse};
 
 /// How long the kernel may take for one answer: RTNL is one lock for the whole node, and others hold it for seconds.
 const ANSWER_SECONDS: u64 = 10;
@@ -76,6 +81,7 @@ pub(super) struct RouteSocket {
     sequence: u32,
     cookie: u64,
     buffer: Vec<u8>,
+    metrics: Metrics,
 }
 
 impl RouteSocket {
@@ -97,7 +103,12 @@ impl RouteSocket {
         let call = |operation| move |errno| KernelError::call(operation, "a netlink socket", errno);
         setsockopt(&socket, ReceiveTimeout, &seconds).map_err(call("set SO_RCVTIMEO of"))?;
         let cookie = getsockopt(&socket, NetnsCookie).map_err(call("get SO_NETNS_COOKIE of"))?;
-        Ok(Self { socket, sequence: 0, cookie, buffer: Vec::new() })
+        Ok(Self { socket, sequence: 0, cookie, buffer: Vec::new(), metrics: Metrics::default() })
+    }
+
+    /// The same, and what it is asked counts here.
+    pub(super) fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
     }
 
     /// Identity of its namespace.
@@ -143,8 +154,11 @@ impl RouteSocket {
     /// The kernel's words; `is_gone` where it is not there.
     pub(super) fn get(&mut self, message: RouteNetlinkMessage) -> Result<RouteNetlinkMessage, KernelError> {
         let operation = operation(&message);
-        self.send(message, NLM_F_REQUEST, operation)?;
-        let answers = self.receive(operation, false)?;
+        let metrics = self.metrics.clone();
+        let answers = metrics.netlink.exchange(Exchange::Get, 1, || {
+            self.send(message, NLM_F_REQUEST, operation)?;
+            self.receive(operation, false)
+        })?;
         answers.messages.into_iter().next().ok_or_else(|| KernelError::Vanished("the object".to_owned()))
     }
 
@@ -157,8 +171,11 @@ impl RouteSocket {
     pub(super) fn dump(&mut self, message: &RouteNetlinkMessage) -> Result<Dump, KernelError> {
         let operation = operation(message);
         for _ in 0..DUMP_TRIES {
-            self.send(message.clone(), NLM_F_REQUEST | NLM_F_DUMP, operation)?;
-            let dump = self.receive(operation, true)?;
+            let metrics = self.metrics.clone();
+            let dump = metrics.netlink.exchange(Exchange::Dump, 1, || {
+                self.send(message.clone(), NLM_F_REQUEST | NLM_F_DUMP, operation)?;
+                self.receive(operation, true)
+            })?;
             if !dump.interrupted {
                 return Ok(dump);
             }
@@ -197,6 +214,22 @@ impl RouteSocket {
         answers: &mut Vec<Result<(), KernelError>>,
     ) -> Result<(), KernelError> {
         let Some(first) = pending.first().copied() else { return Ok(()) };
+        let metrics = self.metrics.clone();
+        let outcome =
+            metrics.netlink.exchange(Exchange::Batch, pending.len(), || self.exchange(bytes, pending, first))?;
+        answers.extend(outcome.into_iter().flatten());
+        bytes.clear();
+        pending.clear();
+        Ok(())
+    }
+
+    /// Sends messages, and waits for what the kernel says to each.
+    fn exchange(
+        &mut self,
+        bytes: &[u8],
+        pending: &[&'static str],
+        first: &'static str,
+    ) -> Result<Vec<Option<Result<(), KernelError>>>, KernelError> {
         self.socket.send(bytes, 0).map_err(|error| KernelError::io("send", first, &error))?;
         let base = self.sequence.wrapping_sub(u32::try_from(pending.len()).unwrap_or(0));
         let mut outcome: Vec<Option<Result<(), KernelError>>> = pending.iter().map(|_| None).collect();
@@ -212,10 +245,7 @@ impl RouteSocket {
                 }
             }
         }
-        answers.extend(outcome.into_iter().flatten());
-        bytes.clear();
-        pending.clear();
-        Ok(())
+        Ok(outcome)
     }
 
     fn send(&mut self, message: RouteNetlinkMessage, flags: u16, operation: &'static str) -> Result<(), KernelError> {
@@ -296,84 +326,6 @@ pub(super) struct Dump {
     /// Bodies of queueing disciplines: no crate types their options, and some do not parse as attributes.
     pub(super) disciplines: Vec<Vec<u8>>,
     interrupted: bool,
-}
-
-enum Message {
-    Object { header: NetlinkHeader, index: u32, object: Option<RouteNetlinkMessage> },
-    Discipline { header: NetlinkHeader, body: Vec<u8> },
-    Answer { header: NetlinkHeader, code: i32, sentence: String },
-    Done { header: NetlinkHeader, code: i32 },
-}
-
-/// Splits a datagram into messages. Each is parsed by itself: one that does not parse does not hide the others.
-fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, KernelError> {
-    let garbled = |problem: String| KernelError::Garbled { operation, problem };
-    let mut messages = Vec::new();
-    while bytes.len() >= HEADER_BYTES {
-        let length = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
-        let whole = bytes.get(..length).filter(|whole| whole.len() >= HEADER_BYTES);
-        let whole = whole.ok_or_else(|| garbled(format!("a message of {length} bytes in {}", bytes.len())))?;
-        bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
-        let header = header(whole);
-        if header.message_type == libc::RTM_NEWQDISC {
-            messages.push(Message::Discipline { header, body: whole[HEADER_BYTES..].to_vec() });
-            continue;
-        }
-        match NetlinkMessage::<RouteNetlinkMessage>::deserialize(whole).map(|message| message.payload) {
-            Ok(NetlinkPayload::InnerMessage(object)) => {
-                messages.push(Message::Object { header, index: 0, object: Some(object) });
-            }
-            Ok(NetlinkPayload::Error(answer)) => {
-                let sentence = sentence(&answer.header);
-                messages.push(Message::Answer { header, code: answer.raw_code(), sentence });
-            }
-            Ok(NetlinkPayload::Done(done)) => messages.push(Message::Done { header, code: done.code }),
-            Ok(_) => {}
-            Err(error) if whole.len() > HEADER_BYTES && header.message_type >= 16 => {
-                tracing::debug!(operation, %error, "an entry of a table does not parse");
-                messages.push(Message::Object { header, index: interface_index(whole), object: None });
-            }
-            Err(error) => return Err(garbled(error.to_string())),
-        }
-    }
-    Ok(messages)
-}
-
-/// Bytes of `struct nlmsghdr`.
-const HEADER_BYTES: usize = 16;
-
-fn header(bytes: &[u8]) -> NetlinkHeader {
-    let u32_at = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let u16_at = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
-    let mut header = NetlinkHeader::default();
-    header.length = u32_at(0);
-    header.message_type = u16_at(4);
-    header.flags = u16_at(6);
-    header.sequence_number = u32_at(8);
-    header.port_number = u32_at(12);
-    header
-}
-
-/// `ifi_index` of `struct ifinfomsg`, which follows the header of every message about a device.
-fn interface_index(message: &[u8]) -> u32 {
-    let bytes = message.get(HEADER_BYTES + 4..HEADER_BYTES + 8).and_then(|bytes| bytes.try_into().ok());
-    bytes.map_or(0, u32::from_ne_bytes)
-}
-
-/// The kernel's sentence: attribute `NLMSGERR_ATTR_MSG` (1) behind the header of the message that was refused, which
-/// `NETLINK_CAP_ACK` keeps to the header alone.
-fn sentence(payload: &[u8]) -> String {
-    let mut attributes = payload.get(HEADER_BYTES..).unwrap_or_default();
-    while attributes.len() >= 4 {
-        let length = usize::from(u16::from_ne_bytes([attributes[0], attributes[1]]));
-        let kind = u16::from_ne_bytes([attributes[2], attributes[3]]) & 0x3fff;
-        let Some(value) = attributes.get(4..length) else { break };
-        if kind == 1 {
-            return String::from_utf8_lossy(value).trim_end_matches('\0').to_owned();
-        }
-        attributes = &attributes[length.next_multiple_of(4).min(attributes.len())..];
-    }
-    String::new()
 }
 
 fn verdict(operation: &'static str, code: i32, sentence: String) -> Result<(), KernelError> {
