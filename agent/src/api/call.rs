@@ -29,6 +29,7 @@ use super::{
     meter::Meter,
     rights::known,
     status::{no_message, no_such_call, too_large, without_access},
+    trace::Trace,
 };
 
 /// Metadata of each answer: the id under which the log has the call.
@@ -118,7 +119,19 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let id = format!("{:x}-{}", self.ids.run, self.ids.next.fetch_add(1, Ordering::Relaxed));
         let caller = request.extensions().get::<Caller>().cloned();
-        let span = info_span!("call", id, method = %Method(request.uri().path()), who = Empty, from = Empty);
+        let span = info_span!(
+            "call",
+            id,
+            method = %Method(request.uri().path()),
+            who = Empty,
+            from = Empty,
+            trace_id = Empty,
+            parent_id = Empty
+        );
+        if let Some(trace) = Trace::of(request.headers()) {
+            span.record("trace_id", trace.id);
+            span.record("parent_id", trace.parent);
+        }
         if let Some(caller) = &caller {
             span.record("who", tracing::field::display(caller.identity()));
             span.record("from", caller.from());

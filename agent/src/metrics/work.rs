@@ -37,6 +37,9 @@ impl Stage {
     ];
 }
 
+/// What sets off heals.
+const CAUSES: [&str; 6] = ["started", "appeared", "gone", "heard", "delete_failed", "again"];
+
 /// What is done.
 #[derive(Debug)]
 pub struct Work {
@@ -61,12 +64,18 @@ pub struct Work {
 impl Default for Work {
     fn default() -> Self {
         let family = Histograms::new_with_constructor(effort);
+        let heals = Counters::default();
+        for cause in CAUSES {
+            for result in ["ok", "failed"] {
+                drop(heals.get_or_create(&[("cause", cause), ("result", result)]));
+            }
+        }
         let stages = Stage::ALL.map(|(_, name)| family.get_or_create_owned(&[("stage", name)]));
         Self {
             family,
             stages,
             steps: Counters::default(),
-            heals: Counters::default(),
+            heals,
             repairs: Counter::default(),
             changes: Gauge::default(),
             waiting: Gauge::default(),

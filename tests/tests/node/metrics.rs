@@ -1,11 +1,14 @@
 //! What the agent tells Prometheus.
 
+mod hostile;
+mod logs;
+
 use std::net::SocketAddr;
 
-use podwire_proto::v1::{State, Topology};
+use podwire_proto::v1::{State, Topology, WatchTopologiesRequest};
 use podwire_tests::{
     condition::{eventually, holds},
-    elements::{lan, nic, plug, state, topology},
+    elements::{bridge, lan, nic, nic_at, plug, state, topology},
     exposition::Exposition,
     lab::{Lab, agent::AgentBuilder},
     netns,
@@ -102,5 +105,95 @@ fn states_follow_a_pod_that_comes_and_goes() {
         counts([1.0, 1.0, 0.0, 0.0]).await;
         agent.delete("12").await.unwrap();
         counts([0.0; 4]).await;
+    });
+}
+
+#[test]
+fn the_lag_of_a_watcher_that_does_not_read_is_told() {
+    private(async |lab| {
+        let agent = told(lab).start().await;
+        let watched = async |fits: &dyn Fn(f64, f64) -> bool| {
+            eventually("watchers and lag", async || {
+                let seen = scrape().await;
+                let now = (seen.sum("podwire_watchers", &[]), seen.sum("podwire_watch_lag_events", &[]));
+                holds(fits(now.0, now.1), format!("{now:?}"))
+            })
+            .await;
+        };
+        let request = WatchTopologiesRequest { namespace: "lessons".into(), ..Default::default() };
+        let mut events = agent.topologies().watch_topologies(request).await.unwrap().into_inner();
+        watched(&|watchers, lag| watchers > 0.5 && lag < 0.5).await;
+        // Nobody reads: some kilobytes each, so that the buffers on the way are full soon.
+        for generation in 1..=100 {
+            let plugs = (1..=60).map(|n| {
+                let address = format!("10.0.{generation}.{n}/16");
+                plug(&format!("p{n}"), nic_at(&format!("absent-{n}"), "net1", &[&address]), "lan")
+            });
+            let wanted =
+                Topology { generation, bridges: vec![bridge("lan")], attachments: plugs.collect(), ..topology("one") };
+            agent.apply(wanted).await.unwrap();
+        }
+        watched(&|watchers, lag| watchers > 0.5 && lag > 20.0).await;
+        assert!(scrape().await.sum("podwire_events_total", &[]) > 99.5);
+        loop {
+            let event = events.message().await.unwrap().unwrap();
+            if event.topology.is_some_and(|topology| topology.generation == 100) {
+                break;
+            }
+        }
+        watched(&|watchers, lag| watchers > 0.5 && lag < 0.5).await;
+        drop(events);
+        watched(&|watchers, _| watchers < 0.5).await;
+    });
+}
+
+#[test]
+fn counters_of_interfaces_are_bounded_and_those_without_are_counted() {
+    private(async |lab| {
+        let agent = told(lab).arg("--metrics-interfaces").arg("3").start().await;
+        for (name, pods) in [("a", ["a1", "a2"]), ("b", ["b1", "b2"])] {
+            for pod in pods {
+                lab.pod(pod);
+            }
+            agent.apply(of_pods(name, &pods)).await.unwrap();
+        }
+        let seen = scrape().await;
+        let told: Vec<&str> = seen
+            .samples
+            .iter()
+            .filter(|(name, ..)| name == "podwire_interface_sent_bytes_total")
+            .map(|(_, labels, _)| labels["topology"].as_str())
+            .collect();
+        assert_eq!(told, ["a", "a"], "whole topologies, in order, and no more than there may be");
+        assert!((seen.sum("podwire_interfaces_left_out", &[]) - 2.0).abs() < 0.1);
+        agent.delete("a").await.unwrap();
+        eventually("the other one is told", async || {
+            let seen = scrape().await;
+            holds(
+                seen.labels("podwire_interface_sent_bytes").contains("topology")
+                    && seen.sum("podwire_interfaces_left_out", &[]) < 0.5,
+                "",
+            )?;
+            let gone = seen.samples.iter().all(|(_, labels, _)| labels.get("topology").is_none_or(|name| name != "a"));
+            holds(gone, "what is gone is still told")
+        })
+        .await;
+    });
+}
+
+#[test]
+fn an_address_for_metrics_that_cannot_be_had_is_named() {
+    private(async |lab| {
+        for (address, words) in
+            [("unix:///run/metrics.sock", "tcp://ip:port"), ("tcp://192.0.2.1:9464", "--metrics-listen")]
+        {
+            let mut agent = lab.agent().arg("--metrics-listen").arg(address).spawn();
+            assert!(!agent.ended().await.success());
+            assert!(
+                agent.log().contains(words) && agent.log().contains("192.0.2.1") == address.starts_with("tcp"),
+                "{}",
+                agent.log()
+            );
+        }
     });
 }
