@@ -23,6 +23,7 @@ mod sandboxes;
 mod single;
 mod status;
 mod topologies;
+mod trace;
 mod watch;
 
 use podwire_proto::v1::{

@@ -1,6 +1,7 @@
 //! Settings, by flag or environment variable.
 
 mod door;
+mod metrics;
 mod pods;
 mod policy_file;
 
@@ -22,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{domain::if_name::IfName, panel::EngineConfig};
 
 pub use door::{DoorSettings, TlsFiles};
+pub use metrics::MetricsSettings;
 pub use pods::{PodSettings, PodSource};
 pub use policy_file::{PolicyError, read_policy};
 
@@ -41,6 +43,10 @@ pub struct Config {
     /// Who gets in by the network.
     #[command(flatten)]
     pub door: DoorSettings,
+
+    /// What is told to Prometheus.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
 
     /// Where pods come from.
     #[command(flatten)]
@@ -193,6 +199,9 @@ pub enum EndpointError {
     /// A path that does not fit into `sun_path` of sys/un.h.
     #[error("the path has {0} bytes, 107 are the most for a unix socket")]
     TooLong(usize),
+    /// A unix socket where a port is needed.
+    #[error("it is a unix socket: here only `tcp://ip:port` will do")]
+    NotTcp,
     /// Not an address with a port.
     #[error("after `tcp://` comes an IP address and a port, as in `127.0.0.1:7001` or `[::1]:7001`")]
     Address,

@@ -9,6 +9,7 @@ pub mod config;
 pub mod domain;
 pub mod health;
 pub mod kernel;
+pub mod metrics;
 pub mod panel;
 pub mod pods;
 pub mod power;

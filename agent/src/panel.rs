@@ -4,6 +4,7 @@ mod admission;
 mod background;
 mod capture;
 mod carrier;
+mod census;
 mod converge;
 mod engine;
 pub mod error;
@@ -27,9 +28,10 @@ pub use crate::{
     pods::{Pod, as_seen_here},
 };
 pub use capture::{Capture, CaptureRequest, CaptureTarget};
+pub use census::Census;
 pub use engine::{Engine, PluggedSandbox};
 pub use error::{ChangeError, Unready};
-pub use events::{Event, EventKind, Events, ResumeError, ResumeToken};
+pub use events::{Event, EventKind, Events, ResumeError, ResumeToken, Watcher};
 pub use found::{Found, LookError};
 pub use purge::{Preview, Purge, Purged};
 pub use recover::{NoSuchTopology, Recovery, Verdict};

@@ -114,6 +114,7 @@ impl Power {
             When::LowPort => {
                 let low = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Tcp(at) if (1..1024).contains(&at.port()));
                 config.listen.iter().any(low)
+                    || config.metrics.listen.is_some_and(|address| low(&Endpoint::Tcp(address)))
             }
         }
     }

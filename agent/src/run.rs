@@ -3,6 +3,8 @@
 mod alone;
 mod audit;
 mod connection;
+mod exhibit;
+mod exporter;
 mod files;
 mod listener;
 mod policy;
@@ -11,6 +13,7 @@ mod unix_socket;
 
 use std::{
     fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,10 +28,11 @@ use crate::{
     api::{Api, Auditor, CallLayer, Health, Leave, Leaving, leaving},
     config::{Config, ConfigError, Endpoint},
     kernel::{NetnsDir, Reach, ReachError},
+    metrics::Metrics,
     panel::{ChangeError, Engine},
 };
 
-use self::{audit::AuditLog, listener::Listener, tls::Tls, unix_socket::Held};
+use self::{audit::AuditLog, exhibit::Exhibit, exporter::Exporter, listener::Listener, tls::Tls, unix_socket::Held};
 
 pub use self::{
     alone::{Alone, AloneError},
@@ -56,6 +60,15 @@ pub enum RunError {
         /// Why not.
         #[source]
         source: ListenError,
+    },
+    /// The address for metrics cannot be listened on.
+    #[error("cannot listen on tcp://{address} of --metrics-listen")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// The files of TLS cannot be used.
     #[error(transparent)]
@@ -107,6 +120,7 @@ pub enum RunError {
 #[derive(Debug)]
 pub struct Running {
     endpoints: Vec<Endpoint>,
+    metrics: Option<SocketAddr>,
     leave: Leave,
     task: JoinHandle<Result<(), RunError>>,
 }
@@ -121,15 +135,16 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     for (setting, path) in [("--netns-dir", &config.netns_dir), ("--state-dir", &config.state_dir)] {
         fs::create_dir_all(path).map_err(|source| RunError::Directory { setting, path: path.clone(), source })?;
     }
+    let metrics = Metrics::default();
     let auditor = config.door.audit_log.as_ref().map(|path| {
-        let log = AuditLog::open(path).map_err(|source| RunError::Audit { path: path.clone(), source })?;
+        let log = AuditLog::open(path, &metrics).map_err(|source| RunError::Audit { path: path.clone(), source })?;
         Ok::<Arc<dyn Auditor>, RunError>(Arc::new(log))
     });
     let auditor = auditor.transpose()?;
     let mut reloads = JoinSet::new();
-    let (policies, reload) = policy::load(&config)?;
+    let (policies, reload) = policy::load(&config, &metrics)?;
     reload.map(|reload| reloads.spawn(reload.run()));
-    let tls = match config.door.tls().map(Tls::load).transpose()? {
+    let tls = match config.door.tls().map(|files| Tls::load(files, &metrics)).transpose()? {
         Some((tls, reload)) => {
             reloads.spawn(reload.run());
             Some(tls)
@@ -146,22 +161,35 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
             None => listener,
         });
     }
+    let exporter = match config.metrics.listen {
+        Some(address) => {
+            let bound = Exporter::bind(address).await;
+            Some(bound.map_err(|source| RunError::Metrics { address, source })?)
+        }
+        None => None,
+    };
     let alone = Alone::hold(&config.netns_dir)?;
     prove_reach(&config.netns_dir).await?;
     let endpoints: Vec<Endpoint> = listeners.iter().map(Listener::endpoint).collect();
-    let engine = Engine::start(config.engine(), config.pods.source()).await;
+    let engine = Engine::start(config.engine(), config.pods.source(), metrics.clone()).await;
     let engine = engine.map_err(|error| RunError::Engine(Box::new(error)))?;
     let (leave, leaving) = leaving();
     let api = Api::new(&engine, config.max_topologies, leaving.clone()).map_err(RunError::Reflection)?;
     api.health.serving().await;
     let mut servers = JoinSet::new();
-    let layer = CallLayer::new(policies).audited(auditor);
+    let layer = CallLayer::new(policies).audited(auditor).measured(&metrics);
     for listener in listeners {
         let routes = if listener.is_local() { &api.local } else { &api.routes };
-        servers.spawn(listener.serve(routes.clone(), layer.clone(), leaving.clone()));
+        servers.spawn(listener.serve(routes.clone(), layer.clone(), metrics.clone(), leaving.clone()));
     }
     for endpoint in &endpoints {
         tracing::info!(%endpoint, tls = tls.is_some() && matches!(endpoint, Endpoint::Tcp(_)), "listening");
+    }
+    let address = exporter.as_ref().map(Exporter::address);
+    if let Some(exporter) = exporter {
+        tracing::info!(address = %exporter.address(), "metrics");
+        let exhibit = Exhibit::new(&engine, config.metrics.interfaces);
+        reloads.spawn(exporter.serve(exhibit));
     }
     let agent = Agent {
         engine,
@@ -172,7 +200,7 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
         _alone: alone,
         _reloads: reloads,
     };
-    Ok(Running { endpoints, leave, task: tokio::spawn(agent.live()) })
+    Ok(Running { endpoints, metrics: address, leave, task: tokio::spawn(agent.live()) })
 }
 
 /// Makes sure that the node sees what is mounted in the netns directory, and the agent what the node mounts.
@@ -193,6 +221,11 @@ impl Running {
     /// The addresses that it listens on, with the ports that they got.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// The address for metrics, with the port that it got.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Asks it to leave: calls under way are finished, the wires stay.

@@ -12,6 +12,7 @@ pub mod containerd;
 pub mod daemonset;
 pub mod echo;
 pub mod elements;
+pub mod exposition;
 pub mod film;
 pub mod kernel;
 pub mod lab;

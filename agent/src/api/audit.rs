@@ -48,6 +48,9 @@ pub struct Entry {
     pub message: String,
 }
 
+/// In the place of a code: the caller went away, and it is not known whether what was asked was done.
+pub(super) const CALLER_GONE: &str = "CALLER_GONE";
+
 /// What a call turns out to be about, once its message is read. All clones are one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Object(Arc<Mutex<String>>);
@@ -97,7 +100,7 @@ impl Audited {
             from: self.from.clone(),
             call: self.path.trim_start_matches('/').to_owned(),
             object: self.object.get(),
-            result: if caller_gone { "CALLER_GONE".to_owned() } else { word(code).to_owned() },
+            result: if caller_gone { CALLER_GONE.to_owned() } else { word(code).to_owned() },
             reason: reason.unwrap_or_default(),
             message: status.map(|status| status.message().to_owned()).unwrap_or_default(),
         });
@@ -114,7 +117,7 @@ fn changes(path: &str) -> bool {
 }
 
 /// As <https://grpc.io/docs/guides/status-codes/> has them.
-fn word(code: Code) -> &'static str {
+pub(super) fn word(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

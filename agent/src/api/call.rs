@@ -17,14 +17,19 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, debug, error, field::Empty, info, info_span};
 
-use crate::domain::policy::Policy;
+use crate::{
+    domain::policy::Policy,
+    metrics::{Metrics, Under},
+};
 
 use super::{
-    audit::{Audited, Auditor},
+    audit::{Audited, Auditor, CALLER_GONE, word},
     caller::Caller,
     door::Access,
     meter::Meter,
+    rights::known,
     status::{no_message, no_such_call, too_large, without_access},
+    trace::Trace,
 };
 
 /// Metadata of each answer: the id under which the log has the call.
@@ -37,6 +42,7 @@ pub struct CallLayer {
     policy: watch::Receiver<Arc<Policy>>,
     meter: Arc<Meter>,
     auditor: Option<Arc<dyn Auditor>>,
+    metrics: Metrics,
 }
 
 /// Request ids: those of two runs differ.
@@ -50,12 +56,23 @@ impl CallLayer {
     /// A layer that lets in whom the policy lets in; its clones share the request ids.
     pub fn new(policy: watch::Receiver<Arc<Policy>>) -> Self {
         let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { ids: Arc::new(Ids { run, next: AtomicU64::new(1) }), policy, meter: Arc::default(), auditor: None }
+        Self {
+            ids: Arc::new(Ids { run, next: AtomicU64::new(1) }),
+            policy,
+            meter: Arc::default(),
+            auditor: None,
+            metrics: Metrics::default(),
+        }
     }
 
     /// The same, which has calls written down.
     pub fn audited(self, auditor: Option<Arc<dyn Auditor>>) -> Self {
         Self { auditor, ..self }
+    }
+
+    /// The same, whose calls count here.
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
     }
 }
 
@@ -69,6 +86,7 @@ impl<S> Layer<S> for CallLayer {
             policy: self.policy.clone(),
             meter: self.meter.clone(),
             auditor: self.auditor.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 }
@@ -81,6 +99,7 @@ pub struct CallService<S> {
     policy: watch::Receiver<Arc<Policy>>,
     meter: Arc<Meter>,
     auditor: Option<Arc<dyn Auditor>>,
+    metrics: Metrics,
 }
 
 impl<S, B> Service<Request<B>> for CallService<S>
@@ -100,7 +119,19 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let id = format!("{:x}-{}", self.ids.run, self.ids.next.fetch_add(1, Ordering::Relaxed));
         let caller = request.extensions().get::<Caller>().cloned();
-        let span = info_span!("call", id, method = %Method(request.uri().path()), who = Empty, from = Empty);
+        let span = info_span!(
+            "call",
+            id,
+            method = %Method(request.uri().path()),
+            who = Empty,
+            from = Empty,
+            trace_id = Empty,
+            parent_id = Empty
+        );
+        if let Some(trace) = Trace::of(request.headers()) {
+            span.record("trace_id", trace.id);
+            span.record("parent_id", trace.parent);
+        }
         if let Some(caller) = &caller {
             span.record("who", tracing::field::display(caller.identity()));
             span.record("from", caller.from());
@@ -109,7 +140,15 @@ where
         let audited = caller.as_ref().zip(self.auditor.clone());
         let audited = audited.map(|(caller, auditor)| Audited::new(auditor, id.clone(), path, caller));
         let object = audited.as_ref().map(|audited| audited.object.clone()).unwrap_or_default();
-        let call = Call { span: span.clone(), started: Instant::now(), answered: false, audited };
+        let call = Call {
+            span: span.clone(),
+            started: Instant::now(),
+            answered: false,
+            audited,
+            method: known(path),
+            _under_way: self.metrics.calls.begin(),
+            metrics: self.metrics.clone(),
+        };
         let entered = match caller {
             None => Err(without_access()),
             Some(caller) => {
@@ -167,12 +206,16 @@ struct Call {
     started: Instant,
     answered: bool,
     audited: Option<Audited>,
+    method: (&'static str, &'static str),
+    metrics: Metrics,
+    _under_way: Under,
 }
 
 impl Call {
     fn answer(&mut self, status: Option<&Status>) {
         self.answered = true;
         let took = self.started.elapsed();
+        self.metrics.calls.answered(self.method, word(status.map_or(Code::Ok, Status::code)), took);
         if let Some(audited) = &self.audited {
             audited.end(status, false);
         }
@@ -194,6 +237,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         if !self.answered {
             let took = self.started.elapsed();
+            self.metrics.calls.answered(self.method, CALLER_GONE, took);
             if let Some(audited) = &self.audited {
                 audited.end(None, true);
             }

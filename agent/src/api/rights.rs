@@ -74,6 +74,13 @@ pub(super) fn need(path: &str) -> Option<Need> {
     row.map(|(_, _, need)| *need)
 }
 
+/// Service and method of the call at this path as the table has them, for counting; what a stranger made up is `other`.
+pub(super) fn known(path: &str) -> (&'static str, &'static str) {
+    let parts = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    let row = parts.and_then(|(service, method)| RIGHTS.iter().find(|(of, name, _)| *of == service && *name == method));
+    row.map_or(("other", "other"), |(service, method, _)| (*service, *method))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -6,7 +6,7 @@ use tonic::Status;
 
 use crate::{
     domain::name::{Namespace, TopologyKey},
-    panel::{ChangeError, Engine, Event, ResumeError, ResumeToken, TopologyView},
+    panel::{ChangeError, Engine, Event, ResumeError, ResumeToken, TopologyView, Watcher},
 };
 
 use super::{Leaving, door::Access, parse::Watch, render};
@@ -59,6 +59,7 @@ struct Follower {
     /// It has kept up with what happens. If it falls behind later it is sent away before it loses an event; one that
     /// resumes may begin far behind.
     keeps_up: bool,
+    watcher: Watcher,
     access: Access,
     leaving: Leaving,
 }
@@ -76,7 +77,8 @@ fn follow(follower: Follower) -> impl stream::Stream<Item = Result<WatchTopologi
 
 impl Follower {
     fn new(engine: Engine, watch: Watch, token: ResumeToken, access: Access, leaving: Leaving) -> Self {
-        Self { engine, watch, token, keeps_up: false, access, leaving }
+        let watcher = engine.events().attend(token);
+        Self { engine, watch, token, keeps_up: false, watcher, access, leaving }
     }
 
     /// Returns when this watch may not go on: its right is gone, or the connection is old.
@@ -100,6 +102,7 @@ impl Follower {
             let events = self.engine.events();
             match events.nearly_forgets(self.token) {
                 true if self.keeps_up => {
+                    self.engine.metrics().work.sent_away.inc();
                     return Err(ResumeError::TooSlow { token: self.token, behind: events.behind(self.token) }.into());
                 }
                 nearly => self.keeps_up |= !nearly,
@@ -112,6 +115,7 @@ impl Follower {
                 event = self.engine.events().after(self.token) => event?,
             };
             self.token = event.token;
+            self.watcher.got(self.token);
             if self.watch.sees(&event.key.namespace, &self.access) && self.watch.wants(&event.key) {
                 return Ok(event);
             }

@@ -8,11 +8,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::domain::{
-    if_name::IfName,
-    intent::PodKey,
-    observed::{Observed, PodView},
-    step::Step,
+use crate::{
+    domain::{
+        if_name::IfName,
+        intent::PodKey,
+        observed::{Observed, PodView},
+        step::Step,
+    },
+    metrics::Metrics,
 };
 
 use super::{
@@ -31,6 +34,7 @@ pub struct LinuxKernel {
     dir: NetnsDir,
     ear: Arc<Ear>,
     park: Arc<Park>,
+    metrics: Metrics,
 }
 
 impl LinuxKernel {
@@ -40,12 +44,17 @@ impl LinuxKernel {
     ///
     /// It lets nobody listen: its words.
     pub fn new(dir: NetnsDir) -> Result<Self, KernelError> {
-        Ok(Self { dir, ear: Arc::new(Ear::open()?), park: Arc::default() })
+        Ok(Self { dir, ear: Arc::new(Ear::open()?), park: Arc::default(), metrics: Metrics::default() })
     }
 
     /// Keeps so many panels that are not needed, with their bridges, for the next topology. Without it: none.
     pub fn parking(self, most: usize) -> Self {
         Self { park: Arc::new(Park::new(most)), ..self }
+    }
+
+    /// The same, and what it is asked counts here.
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
     }
 }
 
@@ -70,6 +79,7 @@ impl Kernel for LinuxKernel {
 
 /// Sockets and namespaces of one converge.
 pub(super) struct LinuxSite {
+    metrics: Metrics,
     pub(super) dir: NetnsDir,
     pub(super) ear: Arc<Ear>,
     park: Arc<Park>,
@@ -104,14 +114,14 @@ pub(super) struct OpenPod {
 
 impl LinuxSite {
     fn open(kernel: &LinuxKernel, view: SiteView) -> Result<Self, KernelError> {
-        let (dir, ear) = (kernel.dir.clone(), Arc::clone(&kernel.ear));
-        let panel = PanelDoor::open(&dir, &view.panel, &ear)?;
+        let (dir, ear, metrics) = (kernel.dir.clone(), Arc::clone(&kernel.ear), kernel.metrics.clone());
+        let panel = PanelDoor::open(&dir, &view.panel, &ear, &metrics)?;
         let mut pods = BTreeMap::new();
         let mut closed = BTreeMap::new();
         for (key, door) in view.pods {
             match door {
                 PodDoor::Open(netns, sandbox) => {
-                    let socket = netns.socket()?;
+                    let socket = netns.socket()?.measured(&metrics);
                     ear.attend(netns.fd(), netns.cookie(), Place::Pod(key.clone()))?;
                     pods.insert(key, OpenPod { netns, socket, sandbox });
                 }
@@ -135,7 +145,8 @@ impl LinuxSite {
             panel,
             spare: Vec::new(),
             pods,
-            node: RouteSocket::open()?,
+            node: RouteSocket::open()?.measured(&metrics),
+            metrics,
             closed,
             routes_of: view.routes_of,
             direct: view.direct,
@@ -149,13 +160,13 @@ impl LinuxSite {
     pub(super) fn create_panel(&mut self) -> Result<(), KernelError> {
         self.dir.remove_leftover(&self.panel_name)?;
         if let Some(parked) = self.park.take(&self.dir, &self.panel_name)? {
-            self.panel = Some(PanelDoor::enter(parked.netns, &self.panel_name, &self.ear)?);
+            self.panel = Some(PanelDoor::enter(parked.netns, &self.panel_name, &self.ear, &self.metrics)?);
             self.spare = parked.bridges;
             return Ok(());
         }
         let (netns, silenced) = self.dir.create_and(&self.panel_name, silence)?;
         silenced?;
-        self.panel = Some(PanelDoor::enter(netns, &self.panel_name, &self.ear)?);
+        self.panel = Some(PanelDoor::enter(netns, &self.panel_name, &self.ear, &self.metrics)?);
         Ok(())
     }
 }
@@ -203,7 +214,7 @@ impl Site for LinuxSite {
 }
 
 impl PanelDoor {
-    fn open(dir: &NetnsDir, name: &str, ear: &Ear) -> Result<Option<Self>, KernelError> {
+    fn open(dir: &NetnsDir, name: &str, ear: &Ear, metrics: &Metrics) -> Result<Option<Self>, KernelError> {
         let netns = match Netns::open(&dir.path(name)) {
             Ok(netns) => netns,
             // A file that never became a mount is none: who makes the panel takes it away first.
@@ -211,11 +222,11 @@ impl PanelDoor {
             Err(NetnsError::Kernel(error)) => return Err(error),
             Err(NetnsError::Own(path)) => return Err(KernelError::call("open", path, nix::errno::Errno::EINVAL)),
         };
-        Self::enter(netns, name, ear).map(Some)
+        Self::enter(netns, name, ear, metrics).map(Some)
     }
 
-    fn enter(netns: Netns, name: &str, ear: &Ear) -> Result<Self, KernelError> {
-        let socket = netns.socket()?;
+    fn enter(netns: Netns, name: &str, ear: &Ear, metrics: &Metrics) -> Result<Self, KernelError> {
+        let socket = netns.socket()?.measured(metrics);
         ear.attend(netns.fd(), netns.cookie(), Place::Panel(name.to_owned()))?;
         Ok(Self { netns, socket })
     }

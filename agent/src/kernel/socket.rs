@@ -25,8 +25,9 @@ use nix::{
     },
 };
 
-use super::{error::KernelError, operation::operation};
+use crate::metrics::{Exchange, Metrics};
 
+use super::{error::KernelError, operation::operation};
 use message::{Message, parse};
 
 /// How long the kernel may take for one answer: RTNL is one lock for the whole node, and others hold it for seconds.
@@ -83,6 +84,7 @@ pub(super) struct RouteSocket {
     sequence: u32,
     cookie: u64,
     buffer: Vec<u8>,
+    metrics: Metrics,
 }
 
 impl RouteSocket {
@@ -104,7 +106,12 @@ impl RouteSocket {
         let call = |operation| move |errno| KernelError::call(operation, "a netlink socket", errno);
         setsockopt(&socket, ReceiveTimeout, &seconds).map_err(call("set SO_RCVTIMEO of"))?;
         let cookie = getsockopt(&socket, NetnsCookie).map_err(call("get SO_NETNS_COOKIE of"))?;
-        Ok(Self { socket, sequence: 0, cookie, buffer: Vec::new() })
+        Ok(Self { socket, sequence: 0, cookie, buffer: Vec::new(), metrics: Metrics::default() })
+    }
+
+    /// The same, and what it is asked counts here.
+    pub(super) fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
     }
 
     /// Identity of its namespace.
@@ -150,8 +157,11 @@ impl RouteSocket {
     /// The kernel's words; `is_gone` where it is not there.
     pub(super) fn get(&mut self, message: RouteNetlinkMessage) -> Result<RouteNetlinkMessage, KernelError> {
         let operation = operation(&message);
-        self.send(message, NLM_F_REQUEST, operation)?;
-        let answers = self.receive(operation, false)?;
+        let metrics = self.metrics.clone();
+        let answers = metrics.netlink.exchange(Exchange::Get, 1, || {
+            self.send(message, NLM_F_REQUEST, operation)?;
+            self.receive(operation, false)
+        })?;
         answers.messages.into_iter().next().ok_or_else(|| KernelError::Vanished("the object".to_owned()))
     }
 
@@ -210,8 +220,11 @@ impl RouteSocket {
     pub(super) fn dump(&mut self, message: &RouteNetlinkMessage) -> Result<Dump, KernelError> {
         let operation = operation(message);
         for _ in 0..DUMP_TRIES {
-            self.send(message.clone(), NLM_F_REQUEST | NLM_F_DUMP, operation)?;
-            let dump = self.receive(operation, true)?;
+            let metrics = self.metrics.clone();
+            let dump = metrics.netlink.exchange(Exchange::Dump, 1, || {
+                self.send(message.clone(), NLM_F_REQUEST | NLM_F_DUMP, operation)?;
+                self.receive(operation, true)
+            })?;
             if !dump.interrupted {
                 return Ok(dump);
             }
@@ -254,6 +267,22 @@ impl RouteSocket {
         answers: &mut Vec<Result<(), KernelError>>,
     ) -> Result<(), KernelError> {
         let Some(first) = pending.first().copied() else { return Ok(()) };
+        let metrics = self.metrics.clone();
+        let outcome =
+            metrics.netlink.exchange(Exchange::Batch, pending.len(), || self.exchange(bytes, pending, first))?;
+        answers.extend(outcome.into_iter().flatten());
+        bytes.clear();
+        pending.clear();
+        Ok(())
+    }
+
+    /// Sends messages, and waits for what the kernel says to each.
+    fn exchange(
+        &mut self,
+        bytes: &[u8],
+        pending: &[&'static str],
+        first: &'static str,
+    ) -> Result<Vec<Option<Result<(), KernelError>>>, KernelError> {
         self.socket.send(bytes, 0).map_err(|error| KernelError::io("send", first, &error))?;
         let base = self.sequence.wrapping_sub(u32::try_from(pending.len()).unwrap_or(0));
         let mut outcome: Vec<Option<Result<(), KernelError>>> = pending.iter().map(|_| None).collect();
@@ -269,10 +298,7 @@ impl RouteSocket {
                 }
             }
         }
-        answers.extend(outcome.into_iter().flatten());
-        bytes.clear();
-        pending.clear();
-        Ok(())
+        Ok(outcome)
     }
 
     fn send(&mut self, message: RouteNetlinkMessage, flags: u16, operation: &'static str) -> Result<(), KernelError> {

@@ -55,6 +55,13 @@ impl Default for Captures {
     }
 }
 
+impl Captures {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        MOST_CAPTURES.saturating_sub(self.streams.available_permits())
+    }
+}
+
 /// What to capture.
 #[derive(Debug, Clone)]
 pub struct CaptureRequest {

@@ -20,6 +20,7 @@ use crate::{
         uplink::{Uplink, UplinkSpec},
     },
     kernel::{Kernel, KernelError, Moment, Site, SiteView, StepFailed},
+    metrics::{Metrics, Stage},
     pods::{Pods, Wanted},
 };
 
@@ -47,6 +48,7 @@ pub(super) struct Converge {
     /// Interfaces that vanished under their steps.
     vanished: BTreeMap<InterfaceId, String>,
     taken: Vec<Step>,
+    metrics: Metrics,
 }
 
 /// What a converge came to.
@@ -73,16 +75,23 @@ impl Converge {
         former: Option<&Intent>,
         kernel: &dyn Kernel,
         pods: &dyn Pods,
+        metrics: &Metrics,
     ) -> Result<Self, ChangeError> {
         let target = wanted.map_or_else(|| Desired::nothing(key.clone()), desired);
         let former = former.map(desired);
         // Before the pods are looked for: one that comes to be known in between counts as unknown.
         let pods_known = pods.unknown().is_none();
-        let view = view(key, &target, former.as_ref(), pods)?;
-        let look = |source| ChangeError::Look { key: key.clone(), source: Box::new(source) };
-        let mut site = kernel.open(view).map_err(look)?;
-        let observed = site.observe().map_err(look)?;
-        let plan = plan(&target, former.as_ref(), &observed, &BTreeSet::new());
+        let work = &metrics.work;
+        let view = work.stage(Stage::Find, || view(key, &target, former.as_ref(), pods))?;
+        let look = || {
+            let mut site = kernel.open(view)?;
+            let observed = site.observe()?;
+            Ok((site, observed))
+        };
+        let looked = work.stage(Stage::Look, look);
+        let (site, observed) =
+            looked.map_err(|source| ChangeError::Look { key: key.clone(), source: Box::new(source) })?;
+        let plan = work.stage(Stage::Plan, || plan(&target, former.as_ref(), &observed, &BTreeSet::new()));
         Ok(Self {
             key: key.clone(),
             desired: Arc::new(target),
@@ -96,6 +105,7 @@ impl Converge {
             failures: BTreeMap::new(),
             vanished: BTreeMap::new(),
             taken: Vec::new(),
+            metrics: metrics.clone(),
         })
     }
 
@@ -171,8 +181,10 @@ impl Converge {
             if self.plan.steps.is_empty() {
                 break;
             }
-            let executed = self.site.execute(&self.plan.steps);
+            let metrics = self.metrics.clone();
+            let executed = metrics.work.stage(Stage::Execute, || self.site.execute(&self.plan.steps));
             let done = executed.as_ref().map_or_else(|failed| failed.at, |()| self.plan.steps.len());
+            self.plan.steps.iter().take(done).for_each(|step| metrics.work.stepped(step.action()));
             self.taken.extend(self.plan.steps.iter().take(done).cloned());
             if let Err(failed) = executed {
                 let step = self.plan.steps.get(failed.at);
@@ -180,7 +192,7 @@ impl Converge {
                 let Some(id) = alone.cloned() else { return Err(self.step_error(failed)) };
                 self.leave_alone(id, &failed);
             }
-            self.look_again()?;
+            metrics.work.stage(Stage::Settle, || self.look_again())?;
         }
         Ok(self.came_to(true))
     }

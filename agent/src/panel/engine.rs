@@ -27,6 +27,7 @@ use crate::{
         name::{Namespace, TopologyKey},
     },
     kernel::{Kernel, KernelError, NetnsDir},
+    metrics::Metrics,
     pods::{Pod, Pods},
     store::Store,
 };
@@ -80,6 +81,7 @@ pub(super) struct Inner {
     /// A lease may end earlier than was thought.
     pub(super) leases: Notify,
     pub(super) captures: Captures,
+    pub(super) metrics: Metrics,
 }
 
 impl Engine {
@@ -165,6 +167,11 @@ impl Engine {
             Renewal::NotFound => Renewal::NotFound,
             Renewal::Fenced => Renewal::Fenced,
         }
+    }
+
+    /// What it is measured by.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// The events of all topologies.

@@ -4,7 +4,10 @@ use std::{
     collections::VecDeque,
     fmt,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -103,17 +106,47 @@ pub struct Events {
     run: u64,
     ring: Mutex<Ring>,
     latest: watch::Sender<u64>,
+    /// The number of the last event that each watcher got.
+    watchers: Mutex<Vec<Weak<AtomicU64>>>,
+}
+
+/// A watcher, for counting: it is one until this is dropped.
+#[derive(Debug)]
+pub struct Watcher(Arc<AtomicU64>);
+
+impl Watcher {
+    /// It got this event.
+    pub fn got(&self, token: ResumeToken) {
+        self.0.store(token.sequence, Ordering::Relaxed);
+    }
 }
 
 impl Events {
     /// No events yet, in a run of the agent that no other run shares a number with.
     pub(super) fn new(run: u64) -> Self {
-        Self { run, ring: Mutex::default(), latest: watch::Sender::new(0) }
+        Self { run, ring: Mutex::default(), latest: watch::Sender::new(0), watchers: Mutex::default() }
     }
 
     /// The token of the latest event: what comes after it is new.
     pub fn latest(&self) -> ResumeToken {
         ResumeToken { run: self.run, sequence: *self.latest.borrow() }
+    }
+
+    /// Somebody watches who got the event of this token last.
+    pub fn attend(&self, token: ResumeToken) -> Watcher {
+        let at = Arc::new(AtomicU64::new(token.sequence));
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(&at));
+        Watcher(at)
+    }
+
+    /// How many watch, and how many events the slowest of them has not got.
+    pub(super) fn watched(&self) -> (usize, u64) {
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let places: Vec<u64> = watchers.iter().filter_map(Weak::upgrade).map(|at| at.load(Ordering::Relaxed)).collect();
+        let latest = *self.latest.borrow();
+        (places.len(), places.iter().map(|at| latest.saturating_sub(*at)).max().unwrap_or_default())
     }
 
     /// Whether what comes after a token is about to be forgotten: it is in the older half of what is kept.

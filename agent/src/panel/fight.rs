@@ -123,6 +123,11 @@ impl Fights {
         self.0.get(subject).filter(|fight| fight.is_on()).map(|fight| fight.last + fight.pause())
     }
 
+    /// Whether there is one.
+    pub(super) fn any(&self) -> bool {
+        self.0.values().any(Fight::is_on)
+    }
+
     /// Why an interface is not READY although it may look so.
     pub(super) fn about(&self, nic: &NicKey) -> Option<impl fmt::Display + use<>> {
         let own = self.0.get(&Subject::Nic(nic.clone())).filter(|fight| fight.is_on());

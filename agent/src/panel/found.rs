@@ -16,6 +16,7 @@ use crate::{
         spec::{NetnsRef, PodOwner},
     },
     kernel::{Kernel, KernelError, NetnsDir, SightedKind, Sighting, SiteView, Survey, Surveyed, survey},
+    metrics::Metrics,
     pods::{NETNS_DIRS, NamedPods, Pod, Pods, PodsError, Wanted},
     store::Record,
 };
@@ -324,7 +325,8 @@ impl Found {
     /// The node cannot be looked at, or a step fails.
     pub fn remove(&self, key: &TopologyKey, kernel: &dyn Kernel, pods: &dyn Pods) -> Result<Vec<Left>, ChangeError> {
         let (adopted, all_seen) = self.adopt_seen(key, kernel, pods).map_err(|error| error.about(key))?;
-        let removed = Converge::prepare(key, None, Some(&adopted.former), kernel, pods)?.carry_out_what_can_be()?;
+        let removed = Converge::prepare(key, None, Some(&adopted.former), kernel, pods, &Metrics::default())?
+            .carry_out_what_can_be()?;
         if !all_seen || !removed.former_is_gone {
             return Err(ChangeError::PodsUnknown(key.clone()));
         }

@@ -18,6 +18,7 @@ use crate::{
     causes::chain,
     domain::{device::panel_key, intent::PodKey, name::TopologyKey},
     kernel::{Ear, Heard, KernelError, Moment, News, Place, boottime},
+    metrics::Metrics,
 };
 
 use super::{engine::Engine, error::ChangeError};
@@ -49,6 +50,18 @@ pub(in crate::panel) enum Cause {
 }
 
 impl Cause {
+    /// In one word, for counting.
+    pub(in crate::panel) fn word(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Appeared(_) => "appeared",
+            Self::Gone(_) => "gone",
+            Self::Heard(_) => "heard",
+            Self::DeleteFailed => "delete_failed",
+            Self::Again => "again",
+        }
+    }
+
     /// The one that says more; of two moments the later.
     fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -93,6 +106,11 @@ impl Healer {
         let first = before.is_none();
         waiting.insert(key.clone(), before.map_or_else(|| cause.clone(), |before| before.and(cause.clone())));
         first
+    }
+
+    /// How many topologies wait.
+    pub(in crate::panel) fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Takes a topology from the queue: what happens from now on queues it anew.
@@ -174,6 +192,9 @@ impl Engine {
         let changes = match heard {
             Heard::Changes(changes) => changes,
             Heard::TooMuch(moment) => {
+                if moment != Moment::LAST {
+                    self.0.metrics.netlink.overruns.inc();
+                }
                 tracing::warn!("more changes than could be heard: looking at everything");
                 let all = self.ledger().keys(None);
                 return self.heal_soon(all, &Cause::Heard(moment));
@@ -204,9 +225,9 @@ impl Engine {
 pub(super) fn listen(engine: &Engine) -> Result<(), ChangeError> {
     let ear = engine.0.kernel.ear();
     let (sender, mut heard) = mpsc::unbounded_channel();
-    let open = Open(Arc::clone(&ear));
+    let (open, metrics) = (Open(Arc::clone(&ear)), engine.0.metrics.clone());
     let thread = thread::Builder::new().name("podwire-ear".to_owned()).spawn(move || {
-        keep_hearing(&sender, DEAF, || hear(&ear, &sender));
+        keep_hearing(&sender, DEAF, &metrics, || hear(&ear, &sender));
     });
     thread.map_err(|source| ChangeError::Listen { source })?;
     let engine = engine.clone();
@@ -232,6 +253,7 @@ impl Drop for Open {
 fn keep_hearing(
     sender: &mpsc::UnboundedSender<Heard>,
     pause: Duration,
+    metrics: &Metrics,
     mut hear: impl FnMut() -> Result<(), KernelError>,
 ) {
     loop {
@@ -245,6 +267,7 @@ fn keep_hearing(
                 tracing::error!(retry = ?pause, "what hears changes by others died: this is a bug, please report it with the log");
             }
         }
+        metrics.netlink.restarts.inc();
         thread::sleep(pause);
         // Anything may have happened.
         if sender.send(Heard::TooMuch(Moment::LAST)).is_err() {
@@ -271,13 +294,15 @@ mod tests {
     #[test]
     fn whatever_happens_to_the_ear_it_hears_again_and_everything_is_looked_at() {
         let (sender, mut heard) = mpsc::unbounded_channel();
+        let metrics = Metrics::default();
         let mut fates = vec![Fate::Ends, Fate::Fails, Fate::Dies];
-        keep_hearing(&sender, Duration::ZERO, || match fates.pop() {
+        keep_hearing(&sender, Duration::ZERO, &metrics, || match fates.pop() {
             Some(Fate::Dies) => panic!("of the test"),
             Some(Fate::Fails) => Err(KernelError::Panicked("the ear".to_owned())),
             Some(Fate::Ends) | None => Ok(()),
         });
         assert!(fates.is_empty());
+        assert_eq!(metrics.netlink.restarts.get(), 2);
         for _ in 0..2 {
             assert!(matches!(heard.try_recv(), Ok(Heard::TooMuch(_))));
         }

@@ -80,6 +80,11 @@ impl Ledger {
         checked.map_err(|excess| ChangeError::Quota { namespace: key.namespace.clone(), excess })
     }
 
+    /// All of them.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&TopologyKey, &Entry)> {
+        self.entries.iter()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

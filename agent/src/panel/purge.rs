@@ -11,6 +11,7 @@ use crate::{
         name::TopologyKey,
     },
     kernel::{Kernel, NetnsDir},
+    metrics::Metrics,
     pods::Pods,
     store::{Store, StoreError},
 };
@@ -108,7 +109,7 @@ impl<'a> Purge<'a> {
             left.push(Left { what, reason: chain(error), fate: Fate::Stays });
         };
         for intent in &self.known {
-            let gone = Converge::prepare(intent.key(), None, Some(intent), self.kernel, self.pods);
+            let gone = Converge::prepare(intent.key(), None, Some(intent), self.kernel, self.pods, &Metrics::default());
             if let Err(error) = gone.and_then(Converge::carry_out_what_can_be) {
                 failed(format!("topology {}", intent.key()), &error);
             }

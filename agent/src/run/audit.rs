@@ -10,11 +10,14 @@ use std::{
 
 use serde_json::json;
 
-use crate::api::{AuditEntry, Auditor};
+use crate::{
+    api::{AuditEntry, Auditor},
+    metrics::Metrics,
+};
 
 /// Where the lines of the audit go: one JSON object each.
 #[derive(Debug)]
-pub(super) struct AuditLog(Mutex<Open>);
+pub(super) struct AuditLog(Mutex<Open>, Metrics);
 
 #[derive(Debug)]
 struct Open {
@@ -35,9 +38,9 @@ impl AuditLog {
     /// # Errors
     ///
     /// It cannot be written.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, metrics: &Metrics) -> io::Result<Self> {
         let place = if path == Path::new("-") { Place::Stdout } else { Place::File(path.to_owned(), append(path)?) };
-        Ok(Self(Mutex::new(Open { place, lost: 0 })))
+        Ok(Self(Mutex::new(Open { place, lost: 0 }), metrics.clone()))
     }
 }
 
@@ -47,7 +50,9 @@ impl Auditor for AuditLog {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let gap = (open.lost > 0).then(|| json!({"kind": "audit", "time": entry.time, "lost": open.lost}));
         let text = gap.map(|gap| format!("{gap}\n")).unwrap_or_default() + &line + "\n";
-        match open.place.write(text.as_bytes()) {
+        let written = open.place.write(text.as_bytes());
+        self.1.door.audited(written.is_ok());
+        match written {
             Ok(()) => open.lost = 0,
             Err(error) => {
                 open.lost += 1;
@@ -109,7 +114,7 @@ mod tests {
     fn a_line_is_one_json_object_and_goes_where_the_path_leads_by_then() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
-        let log = AuditLog::open(&path).unwrap();
+        let log = AuditLog::open(&path, &Metrics::default()).unwrap();
         log.note(&entry("1"));
         fs::rename(&path, dir.path().join("audit.log.1")).unwrap();
         log.note(&entry("2"));
@@ -124,10 +129,8 @@ mod tests {
     #[test]
     fn what_is_lost_is_counted_where_it_is_missing() {
         // A device that is always full.
-        let full = AuditLog(Mutex::new(Open {
-            place: Place::File("/dev/full".into(), append(Path::new("/dev/full")).unwrap()),
-            lost: 0,
-        }));
+        let place = Place::File("/dev/full".into(), append(Path::new("/dev/full")).unwrap());
+        let full = AuditLog(Mutex::new(Open { place, lost: 0 }), Metrics::default());
         full.note(&entry("1"));
         full.note(&entry("2"));
         let dir = tempfile::tempdir().unwrap();

@@ -14,6 +14,7 @@ use tower::layer::util::{Identity, Stack};
 use crate::{
     api::{CallLayer, Leaving},
     config::Endpoint,
+    metrics::{Metrics, Refusal, Way},
 };
 
 use super::{
@@ -103,6 +104,7 @@ impl Listener {
         self,
         routes: Routes,
         layer: CallLayer,
+        metrics: Metrics,
         leaving: Leaving,
     ) -> Result<Option<Held>, RunError> {
         let routes = routes.prepare();
@@ -110,19 +112,22 @@ impl Listener {
         let asked = async move { asked.asked().await };
         match self {
             Self::Unix(listener, held) => {
-                let incoming = patient(UnixListenerStream::new(listener)).map(|new| new.and_then(Connection::local));
+                let incoming = patient(UnixListenerStream::new(listener), metrics.clone());
+                let incoming = incoming.map(move |new| counted(new.and_then(Connection::local), &metrics, Way::Unix));
                 let router = server(layer).add_routes(routes);
                 router.serve_with_incoming_shutdown(incoming, asked).await.map_err(RunError::Serve)?;
                 Ok(Some(held))
             }
             Self::Tcp(incoming, _) => {
-                let incoming = patient(incoming).map(|new| new.and_then(Connection::anonymous));
+                let incoming = patient(incoming, metrics.clone());
+                let incoming =
+                    incoming.map(move |new| counted(new.and_then(Connection::anonymous), &metrics, Way::Tcp));
                 let router = server(layer).add_routes(routes);
                 router.serve_with_incoming_shutdown(incoming, asked).await.map_err(RunError::Serve)?;
                 Ok(None)
             }
             Self::Tls(incoming, _, tls, max_age) => {
-                tls::serve(patient(incoming), tls, max_age, routes, layer, leaving).await;
+                tls::serve(patient(incoming, metrics.clone()), tls, max_age, routes, layer, metrics, leaving).await;
                 Ok(None)
             }
         }
@@ -138,14 +143,22 @@ pub(super) fn server(layer: CallLayer) -> Server<Stack<CallLayer, Identity>> {
         .layer(layer)
 }
 
+fn counted<S>(new: io::Result<S>, metrics: &Metrics, way: Way) -> io::Result<S> {
+    new.inspect(|_| metrics.door.connected(way))
+}
+
 /// Says why a connection could not be accepted, and waits a little before the next one.
-fn patient<S>(incoming: impl Stream<Item = io::Result<S>>) -> impl Stream<Item = io::Result<S>> {
-    incoming.then(|accepted| async {
-        if let Err(error) = &accepted {
-            tracing::warn!(%error, "cannot accept a connection");
-            time::sleep(ACCEPT_PAUSE).await;
+fn patient<S>(incoming: impl Stream<Item = io::Result<S>>, metrics: Metrics) -> impl Stream<Item = io::Result<S>> {
+    incoming.then(move |accepted| {
+        let metrics = metrics.clone();
+        async move {
+            if let Err(error) = &accepted {
+                metrics.door.refused(Refusal::Accept);
+                tracing::warn!(%error, "cannot accept a connection");
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+            accepted
         }
-        accepted
     })
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     config::{Config, Endpoint, PolicyError, read_policy},
     domain::policy::Policy,
+    metrics::{Files, Metrics},
 };
 
 use super::files::{FileError, Follower, Named, read};
@@ -32,6 +33,7 @@ pub(super) struct Reload {
     path: PathBuf,
     follower: Follower,
     policy: watch::Sender<Arc<Policy>>,
+    metrics: Metrics,
 }
 
 /// Reads the file for the first time; without one, what holds then.
@@ -39,7 +41,10 @@ pub(super) struct Reload {
 /// # Errors
 ///
 /// It cannot be used.
-pub(super) fn load(config: &Config) -> Result<(watch::Receiver<Arc<Policy>>, Option<Reload>), PolicyFileError> {
+pub(super) fn load(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<(watch::Receiver<Arc<Policy>>, Option<Reload>), PolicyFileError> {
     let Some(path) = config.door.policy.clone() else {
         let policy = if config.door.insecure_plaintext_tcp { Policy::of_an_open_port() } else { Policy::default() };
         if config.door.tls().is_some() && config.listen.iter().any(|it| matches!(it, Endpoint::Tcp(_))) {
@@ -51,8 +56,10 @@ pub(super) fn load(config: &Config) -> Result<(watch::Receiver<Arc<Policy>>, Opt
     let contents = read(&files)?;
     let first = content(&path, &contents)?;
     tracing::info!(rules = first.len(), "the policy");
+    metrics.door.read(Files::Policy);
     let (policy, current) = watch::channel(Arc::new(first));
-    Ok((current, Some(Reload { path, follower: Follower::new(files, contents), policy })))
+    let follower = Follower::new(files, contents);
+    Ok((current, Some(Reload { path, follower, policy, metrics: metrics.clone() })))
 }
 
 fn content(path: &std::path::Path, contents: &[Vec<u8>]) -> Result<Policy, PolicyFileError> {
@@ -65,7 +72,9 @@ impl Reload {
     pub(super) async fn run(mut self) {
         loop {
             let found = self.follower.changed().await.map_err(PolicyFileError::from);
-            match found.and_then(|contents| content(&self.path, &contents)) {
+            let read = found.and_then(|contents| content(&self.path, &contents));
+            self.metrics.door.reloaded(Files::Policy, read.is_ok());
+            match read {
                 Ok(policy) => {
                     tracing::info!(
                         rules = policy.len(),

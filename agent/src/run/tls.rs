@@ -10,7 +10,10 @@ use std::{sync::Arc, time::SystemTime};
 use rustls::ServerConfig;
 use tokio::{sync::watch, time};
 
-use crate::config::TlsFiles;
+use crate::{
+    config::TlsFiles,
+    metrics::{Files, Metrics},
+};
 
 use self::material::Material;
 use super::files::{FileError, Follower, Named, read};
@@ -38,6 +41,7 @@ pub(super) struct Reload {
     files: [Named; 3],
     follower: Follower,
     material: watch::Sender<Material>,
+    metrics: Metrics,
 }
 
 impl Tls {
@@ -46,7 +50,7 @@ impl Tls {
     /// # Errors
     ///
     /// They cannot be used.
-    pub(super) fn load(files: TlsFiles) -> Result<(Self, Reload), TlsError> {
+    pub(super) fn load(files: TlsFiles, metrics: &Metrics) -> Result<(Self, Reload), TlsError> {
         let files = [
             Named { setting: "--tls-cert", path: files.cert },
             Named { setting: "--tls-key", path: files.key },
@@ -54,8 +58,10 @@ impl Tls {
         ];
         let contents = read(&files)?;
         let (material, current) = watch::channel(Material::read(&files, &contents, SystemTime::now())?);
+        metrics.door.read(Files::Tls);
+        metrics.door.certificate_ends(current.borrow().expires);
         let follower = Follower::new(files.to_vec(), contents);
-        Ok((Self(current), Reload { files, follower, material }))
+        Ok((Self(current), Reload { files, follower, material, metrics: metrics.clone() }))
     }
 
     /// For the next handshake.
@@ -84,8 +90,11 @@ impl Reload {
 
     fn take(&mut self, found: Result<Vec<Vec<u8>>, TlsError>) {
         let read = |contents: Vec<Vec<u8>>| Ok(Material::read(&self.files, &contents, SystemTime::now())?);
-        match found.and_then(read) {
+        let read = found.and_then(read);
+        self.metrics.door.reloaded(Files::Tls, read.is_ok());
+        match read {
             Ok(material) => {
+                self.metrics.door.certificate_ends(material.expires);
                 let expires = prost_types::Timestamp::from(material.expires);
                 self.material.send_replace(material);
                 tracing::info!(%expires, "new certificates: taken for connections from now on");

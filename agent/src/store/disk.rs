@@ -18,7 +18,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::domain::{announcement::Announcement, name::TopologyKey, observed::SandboxId};
+use crate::{
+    domain::{announcement::Announcement, name::TopologyKey, observed::SandboxId},
+    metrics::Metrics,
+};
 
 use super::{Record, Store, StoreError, codec};
 use fault::Fault;
@@ -83,12 +86,21 @@ impl DiskStore {
     ///
     /// It is not sound, another process has it, or the system refuses.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_measured(dir, &Metrics::default())
+    }
+
+    /// The same, and its commits count here.
+    ///
+    /// # Errors
+    ///
+    /// As `open`.
+    pub fn open_measured(dir: &Path, metrics: &Metrics) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
         let directory = home::lock(dir)?;
         home::prepare(dir, &path)?;
         let (database, boot_id) = file::open(&path, schema::UPGRADES)?;
         let (requests, queue) = channel();
-        let writer = Writer::new(path.clone(), database);
+        let writer = Writer::new(path.clone(), database, metrics.clone());
         let writer = Builder::new().name("store".to_owned()).spawn(move || writer.run(&queue));
         let writer =
             writer.map_err(|source| OpenError::Io { operation: "start a thread for", path: path.clone(), source })?;

@@ -20,9 +20,11 @@ pub(crate) const OVERLAYS: [(&str, &[&str], &str); 6] = [
 ];
 
 /// Component, the overlay that it is for, and values of the chart.
-const COMPONENTS: [(&str, &str, &[&str]); 5] = [
+const COMPONENTS: [(&str, &str, &[&str]); 7] = [
     ("cni", "containerd", &["cni.enabled=true"]),
     ("cni-removal", "crio-cni", &["runtime=crio", "cni.enabled=true", "cni.remove=true"]),
+    ("metrics", "containerd", &["metrics.port=9464"]),
+    ("pod-monitor", "containerd", &["metrics.port=9464", "metrics.podMonitor=true"]),
     ("scheduler", "containerd", &["scheduler.enabled=true"]),
     ("tcp", "containerd", &["insecurePlaintextTcp.port=7411"]),
     ("tls", "containerd", &["tls.secretName=podwire-agent-tls"]),
@@ -244,6 +246,8 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         "insecurePlaintextTcp.port=65536",
         "insecurePlaintextTcp.enabled=true",
         "tls.port=0",
+        "metrics.port=-1",
+        "metrics.enabled=true",
         "tls.secretName=A",
         "privileged=false",
     ] {

@@ -8,6 +8,7 @@ mod quotas;
 mod renewal;
 mod requests;
 mod rights;
+mod told;
 mod wire;
 
 use std::{fs, path::PathBuf};

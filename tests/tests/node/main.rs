@@ -43,9 +43,9 @@ mod limits;
 mod links;
 mod manifests;
 mod matrix;
+mod metrics;
 mod moved;
 mod network_status;
-
 mod obstacles;
 mod ownership;
 mod parked;

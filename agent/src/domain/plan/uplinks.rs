@@ -146,8 +146,7 @@ fn is_joined(view: &View<'_>, uplink: &Uplink, now: Option<&UplinkState>) -> boo
                     there && now.redirect == Redirect::To(port.index) && now.master.is_none()
                 })
             }
-            Some(Fate::Make { .. }) => false,
-            None => false,
+            Some(Fate::Make { .. }) | None => false,
         },
     }
 }

@@ -48,7 +48,9 @@ impl Executor<'_> {
     pub(super) fn part_uplink(&mut self, at: usize, uplink: &Uplink) -> Outcome {
         self.flush()?;
         let index = self.uplink(at, uplink)?;
-        let Some(PanelDoor { socket }) = &mut self.site.panel else { return Err(vanished(at, "the panel".to_owned())) };
+        let Some(PanelDoor { socket, .. }) = &mut self.site.panel else {
+            return Err(vanished(at, "the panel".to_owned()));
+        };
         uplink::part(index, socket).map_err(failed(at))
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{task::spawn_blocking, time::sleep};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::{
     causes::chain,
@@ -15,6 +15,7 @@ use crate::{
         intent::{Generation, Intent},
         name::TopologyKey,
     },
+    metrics::Stage,
     store::Record,
 };
 
@@ -50,8 +51,10 @@ impl Engine {
     {
         self.takes_changes()?;
         let engine = self.clone();
+        let under_way = self.0.metrics.work.change();
         let work = work(self.clone());
         let task = async move {
+            let _under_way = under_way;
             let leaving = engine.0.gate.read().await;
             if *leaving { Err(ChangeError::ShuttingDown) } else { work.await }
         };
@@ -187,8 +190,11 @@ impl Engine {
         former: Option<Arc<Intent>>,
     ) -> Result<Converge, ChangeError> {
         let (kernel, pods, key) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
-        let of = key.clone();
-        self.work(&key, move || Converge::prepare(&of, wanted.as_deref(), former.as_deref(), &*kernel, &*pods)).await
+        let (of, metrics) = (key.clone(), self.0.metrics.clone());
+        self.work(&key, move || {
+            Converge::prepare(&of, wanted.as_deref(), former.as_deref(), &*kernel, &*pods, &metrics)
+        })
+        .await
     }
 
     /// Does what blocks on a thread that may.
@@ -197,14 +203,17 @@ impl Engine {
         key: &TopologyKey,
         work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
     ) -> Result<T, ChangeError> {
-        spawn_blocking(work).await.unwrap_or(Err(ChangeError::Bug(key.clone())))
+        // What is logged there belongs to the same call.
+        let span = Span::current();
+        spawn_blocking(move || span.in_scope(work)).await.unwrap_or(Err(ChangeError::Bug(key.clone())))
     }
 
     pub(super) async fn put(&self, key: &TopologyKey, record: Record) -> Result<(), ChangeError> {
-        let (store, of) = (Arc::clone(&self.0.store), key.clone());
+        let (store, of, metrics) = (Arc::clone(&self.0.store), key.clone(), self.0.metrics.clone());
         self.work(key, move || {
             let forgotten = matches!(record, Record::Deleted { generation: Generation(0), .. });
-            let stored = if forgotten { store.forget(&of) } else { store.put(&of, &record) };
+            let put = || if forgotten { store.forget(&of) } else { store.put(&of, &record) };
+            let stored = metrics.work.stage(Stage::Store, put);
             stored.map_err(|source| ChangeError::Store { key: of, source })
         })
         .await

@@ -60,6 +60,7 @@ impl Engine {
             }
             Err(error) => Err(error),
         };
+        self.0.metrics.work.healed(cause.word(), healed.is_ok());
         match healed {
             Ok(outcome) => self.healed(key, cause, &outcome),
             Err(error) => {
@@ -99,6 +100,7 @@ impl Engine {
         }
         if by_somebody {
             let cause = format!("{cause}, put right: {}", in_words(&outcome.taken));
+            self.0.metrics.work.repairs.inc();
             tracing::warn!(topology = %key, cause, "repaired");
             self.tell(key, outcome, &cause);
         } else {

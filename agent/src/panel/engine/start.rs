@@ -15,6 +15,7 @@ use crate::{
     causes::chain,
     domain::{device::panel_key, name::TopologyKey},
     kernel::{Kernel, KernelError, LinuxKernel, Netns, NetnsDir, boot_id, probe, release},
+    metrics::Metrics,
     pods::{Pods, Source},
     store::{DiskStore, MemoryStore, OpenError, Store},
 };
@@ -49,20 +50,22 @@ impl Engine {
     /// # Errors
     ///
     /// The kernel cannot make or mount network namespaces; another agent has the state directory, or the system refuses it.
-    pub async fn start(config: EngineConfig, pods: Source) -> Result<Self, ChangeError> {
+    pub async fn start(config: EngineConfig, pods: Source, metrics: Metrics) -> Result<Self, ChangeError> {
         let dir = NetnsDir::new(&config.netns_dir);
         let pods = pods.start(dir.clone());
         let (state_dir, its_pods) = (config.state_dir.clone(), Arc::clone(&pods));
         let parked = config.parked_panels;
+        let its_metrics = metrics.clone();
         let open = move || {
             dir.prepare().map_err(look_failed)?;
-            let kernel = LinuxKernel::new(dir.clone()).map_err(look_failed)?.parking(parked);
-            let origin = origin(&state_dir, &dir, &kernel, &*its_pods)?;
+            let kernel = LinuxKernel::new(dir.clone()).map_err(look_failed)?;
+            let kernel = kernel.parking(parked).measured(&its_metrics);
+            let origin = origin(&state_dir, &dir, &kernel, &*its_pods, &its_metrics)?;
             Ok::<_, ChangeError>((Arc::new(kernel), origin))
         };
         let opened = spawn_blocking(open).await.map_err(|_| ChangeError::Bug(TopologyKey::default()))?;
         let (kernel, Origin { store, problem }) = opened?;
-        Self::start_with(config, kernel, pods, store, problem).await
+        Self::start_measured(config, kernel, pods, store, problem, metrics).await
     }
 
     /// Starts an engine on these parts. With a `store_problem` the store holds what was seen in the kernel, and the engine
@@ -77,6 +80,17 @@ impl Engine {
         pods: Arc<dyn Pods>,
         store: Arc<dyn Store>,
         store_problem: Option<String>,
+    ) -> Result<Self, ChangeError> {
+        Self::start_measured(config, kernel, pods, store, store_problem, Metrics::default()).await
+    }
+
+    async fn start_measured(
+        config: EngineConfig,
+        kernel: Arc<dyn Kernel>,
+        pods: Arc<dyn Pods>,
+        store: Arc<dyn Store>,
+        store_problem: Option<String>,
+        metrics: Metrics,
     ) -> Result<Self, ChangeError> {
         let dir = NetnsDir::new(&config.netns_dir);
         let untouched = store_problem.is_some();
@@ -113,7 +127,7 @@ impl Engine {
             pods,
             store,
             ledger: std::sync::Mutex::new(ledger),
-            turns: Turns::default(),
+            turns: Turns::new(metrics.clone()),
             events: Events::new(run),
             gate: RwLock::new(false),
             leaving: watch::Sender::new(false),
@@ -123,6 +137,7 @@ impl Engine {
             orphans: Notify::new(),
             leases: Notify::new(),
             captures: Captures::default(),
+            metrics,
         }));
         background::start(&engine)?;
         Ok(engine)
@@ -135,8 +150,14 @@ fn look_failed(source: KernelError) -> ChangeError {
 
 /// Opens the store. One that is new while there are panels counts as one that cannot be read: a directory that was
 /// mounted wrongly must not cut a lesson.
-fn origin(state_dir: &Path, dir: &NetnsDir, kernel: &dyn Kernel, pods: &dyn Pods) -> Result<Origin, ChangeError> {
-    let problem = match DiskStore::open(state_dir) {
+fn origin(
+    state_dir: &Path,
+    dir: &NetnsDir,
+    kernel: &dyn Kernel,
+    pods: &dyn Pods,
+    metrics: &Metrics,
+) -> Result<Origin, ChangeError> {
+    let problem = match DiskStore::open_measured(state_dir, metrics) {
         Ok(store) => match panels_without_intents(&store, dir)? {
             0 => return Ok(Origin { store: Arc::new(prepared(store)?), problem: None }),
             panels => format!("{} is new, and the node has {panels} panel(s) of podwire", store.path().display()),

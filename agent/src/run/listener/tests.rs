@@ -29,7 +29,7 @@ async fn calls_come_in_by_every_kind_of_socket() {
         let listener = Listener::bind(&endpoint).await.unwrap();
         let bound = listener.endpoint();
         let (leave, leaving) = leaving();
-        let server = tokio::spawn(listener.serve(routes, layer(), leaving));
+        let server = tokio::spawn(listener.serve(routes, layer(), Metrics::default(), leaving));
         let answer = client(&bound).await.check(HealthCheckRequest::default()).await.unwrap();
         assert!(answer.metadata().contains_key("podwire-request-id"));
         assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
@@ -46,7 +46,7 @@ async fn whoever_leaves_takes_no_new_calls_and_finishes_the_old_ones() {
     let (mut reporter, routes) = health();
     let listener = Listener::bind(&endpoint).await.unwrap();
     let (leave, leaving) = leaving();
-    let server = tokio::spawn(listener.serve(routes, layer(), leaving));
+    let server = tokio::spawn(listener.serve(routes, layer(), Metrics::default(), leaving));
     let mut watch = client(&endpoint).await.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     leave.ask();

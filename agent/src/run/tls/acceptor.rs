@@ -24,6 +24,7 @@ use tonic::service::Routes;
 use crate::{
     api::{CallLayer, Caller, Leaving, Life},
     domain::identity::Identity,
+    metrics::{Metrics, Refusal, Way},
     run::{connection::Connection, listener::server},
 };
 
@@ -48,13 +49,14 @@ pub(crate) async fn serve(
     max_age: Duration,
     routes: Routes,
     layer: CallLayer,
+    metrics: Metrics,
     mut leaving: Leaving,
 ) {
     let mut connections = JoinSet::new();
     let mut number = 0_u32;
     {
         let mut incoming = pin!(incoming);
-        let mut handshakes = Handshakes::default();
+        let mut handshakes = Handshakes { metrics: metrics.clone(), ..Handshakes::default() };
         loop {
             tokio::select! {
                 () = leaving.asked() => break,
@@ -64,6 +66,7 @@ pub(crate) async fn serve(
                     None => break,
                 },
                 Some(known) = handshakes.next() => if let Some(guest) = known {
+                    metrics.door.connected(Way::Tls);
                     number = number.wrapping_add(1);
                     let age = max_age.saturating_sub(max_age / 10 * (number % SPREAD) / SPREAD);
                     connections.spawn(serve_one(guest, age, routes.clone(), layer.clone(), leaving.clone()));
@@ -123,6 +126,16 @@ enum Stranger {
     NoCertificate,
 }
 
+impl Stranger {
+    fn kind(&self) -> Refusal {
+        match self {
+            Self::Slow => Refusal::Slow,
+            Self::Handshake(_) | Self::NoCertificate => Refusal::Handshake,
+            Self::Names(_) => Refusal::Identity,
+        }
+    }
+}
+
 /// Those under way.
 #[derive(Default)]
 struct Handshakes {
@@ -130,6 +143,7 @@ struct Handshakes {
     /// The oldest first.
     order: VecDeque<AbortHandle>,
     log: Log,
+    metrics: Metrics,
 }
 
 impl Handshakes {
@@ -140,6 +154,7 @@ impl Handshakes {
             && let Some(oldest) = self.order.pop_front()
         {
             oldest.abort();
+            self.metrics.door.refused(Refusal::Crowded);
             self.log.crowded();
         }
         self.order.push_back(self.tasks.spawn(async move { (from, handshake(stream, from, config).await) }));
@@ -155,7 +170,10 @@ impl Handshakes {
         self.order.retain(|handle| handle.id() != id);
         match ended {
             Ok((_, (_, Ok(guest)))) => return Some(Some(guest)),
-            Ok((_, (from, Err(stranger)))) => self.log.refused(from, &stranger),
+            Ok((_, (from, Err(stranger)))) => {
+                self.metrics.door.refused(stranger.kind());
+                self.log.refused(from, &stranger);
+            }
             Err(error) if error.is_cancelled() => {}
             Err(error) => tracing::error!(%error, "a handshake panicked"),
         }

@@ -78,7 +78,7 @@ impl Dir {
     }
 
     fn load(&self) -> Result<Tls, String> {
-        Tls::load(self.files()).map(|(tls, _)| tls).map_err(|error| super::super::chain(&error))
+        Tls::load(self.files(), &Metrics::default()).map(|(tls, _)| tls).map_err(|error| super::super::chain(&error))
     }
 }
 
@@ -97,13 +97,13 @@ impl Drop for Server {
 }
 
 async fn serve_health(dir: &Dir, age: Duration) -> Server {
-    let (tls, reload) = Tls::load(dir.files()).unwrap();
+    let (tls, reload) = Tls::load(dir.files(), &Metrics::default()).unwrap();
     let listener = Listener::bind(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
     let Endpoint::Tcp(at) = listener.endpoint() else { panic!() };
     let (leave, leaving) = leaving();
     let (reporter, health) = tonic_health::server::health_reporter();
     let layer = CallLayer::new(watch::channel(Arc::default()).1);
-    let served = listener.with_tls(tls.clone(), age).serve(Routes::new(health), layer, leaving);
+    let served = listener.with_tls(tls.clone(), age).serve(Routes::new(health), layer, Metrics::default(), leaving);
     let tasks = vec![tokio::spawn(async { drop(served.await) }), tokio::spawn(reload.run())];
     Server { at, tls, _leave: leave, _reporter: reporter, tasks }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use redb::Database;
 
-use crate::store::StoreError;
+use crate::{metrics::Metrics, store::StoreError};
 
 use super::{
     OpenError,
@@ -47,11 +47,12 @@ pub(super) struct Writer {
     /// What slots held before a commit of which nobody knows whether it is on the disk. Its callers were told that it is
     /// not, so this goes back before anything else is written.
     owed: Slots,
+    metrics: Metrics,
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf, database: Database) -> Self {
-        Self { path, database: Some(database), owed: Slots::new() }
+    pub(super) fn new(path: PathBuf, database: Database, metrics: Metrics) -> Self {
+        Self { path, database: Some(database), owed: Slots::new(), metrics }
     }
 
     /// Works until nobody can ask any more, and closes the store.
@@ -82,7 +83,9 @@ impl Writer {
     }
 
     fn commit(&mut self, changes: &[Change], replies: Vec<Reply<()>>) {
-        let result = if changes.is_empty() { Ok(()) } else { self.write(changes) };
+        let metrics = self.metrics.clone();
+        let mut write = || metrics.work.commit(changes.len(), || self.write(changes));
+        let result = if changes.is_empty() { Ok(()) } else { write() };
         for reply in replies {
             let _ = reply.send(result.as_ref().copied().map_err(|fault| fault.say(&self.path, "write")));
         }

@@ -108,7 +108,7 @@ fn order_holds_within_a_commit() {
     }
     drop(requests);
     // All of them wait when it begins, and it ends with the last one.
-    Writer::new(path, database).run(&queue);
+    Writer::new(path, database, Metrics::default()).run(&queue);
     for (n, (answer, load)) in (0..600).zip(answers) {
         answer.recv().unwrap().unwrap();
         if n % 100 < 50 {
