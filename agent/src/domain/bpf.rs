@@ -37,6 +37,9 @@ pub struct BadInstruction {
 /// Memory words of the machine (`BPF_MEMWORDS`).
 const WORDS: u32 = 16;
 
+/// `SKF_AD_OFF` of <linux/filter.h>: from here on offsets are no bytes of the frame.
+const ANCILLARY: u32 = 0xffff_f000;
+
 const CLASS: u16 = 0x07;
 const LD: u16 = 0x00;
 const LDX: u16 = 0x01;
@@ -70,7 +73,13 @@ impl Program {
         if !matches!(last.code, RET_K | RET_A) {
             return Err(BadInstruction { at: length - 1, problem: "the last instruction must be a return".to_owned() });
         }
-        Ok(Some(Self(instructions)))
+        match unwritten(&instructions) {
+            Some((at, word)) => {
+                let problem = format!("it reads memory word {word}, which not every way to it has written");
+                Err(BadInstruction { at, problem })
+            }
+            None => Ok(Some(Self(instructions))),
+        }
     }
 
     /// Its instructions.
@@ -91,6 +100,9 @@ impl Instruction {
             if target < length as u64 { Ok(()) } else { Err(format!("it jumps to {target}, behind the program's end")) }
         };
         match code & CLASS {
+            LD if matches!(code, 0x20 | 0x28 | 0x30) && k >= ANCILLARY && !is_ancillary(k) => {
+                Err(format!("the kernel has nothing at offset {k:#x}: SKF_AD_OFF has 0 to 60 behind it, in fours"))
+            }
             LD | LDX if code & 0xe0 == MEM && k >= WORDS => Err(format!("there is no memory word {k}: 0 to 15 are")),
             ST | STX if k >= WORDS => Err(format!("there is no memory word {k}: 0 to 15 are")),
             ALU if matches!(code, 0x34 | 0x94) && k == 0 => Err("it divides by zero".to_owned()),
@@ -100,6 +112,42 @@ impl Instruction {
             _ => Ok(()),
         }
     }
+}
+
+/// The first instruction that reads a word of memory which is not written on every way to it, and that word. As
+/// `check_load_and_stores`, which is there so that nobody reads the kernel's stack. Jumps only lead forward, and within the
+/// program.
+fn unwritten(instructions: &[Instruction]) -> Option<(usize, u32)> {
+    // Words that are written on all jumps to an instruction, a bit each.
+    let mut jumped = vec![u16::MAX; instructions.len()];
+    let mut written = 0_u16;
+    for (at, instruction) in instructions.iter().enumerate() {
+        let Instruction { code, jt, jf, k } = *instruction;
+        written &= jumped[at];
+        let mut jump =
+            |skip: usize, written: u16| jumped.get_mut(at + 1 + skip).into_iter().for_each(|it| *it &= written);
+        match code & CLASS {
+            ST | STX => written |= 1 << k,
+            LD | LDX if code & 0xe0 == MEM && written & (1 << k) == 0 => return Some((at, k)),
+            JMP if code == 0x05 => {
+                jump(k as usize, written);
+                written = u16::MAX;
+            }
+            JMP => {
+                jump(jt.into(), written);
+                jump(jf.into(), written);
+                written = u16::MAX;
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether the kernel knows something about a frame by this offset: `SKF_AD_PROTOCOL` to `SKF_AD_VLAN_TPID` of
+/// <linux/filter.h>.
+fn is_ancillary(offset: u32) -> bool {
+    (ANCILLARY..=ANCILLARY + 60).contains(&offset) && offset.is_multiple_of(4)
 }
 
 /// The opcodes of the classic machine.
@@ -136,6 +184,11 @@ mod tests {
             program(&[(40, 0, 0, 12), (21, 0, 1, 2054), (6, 0, 0, 262_144), (6, 0, 0, 0)]).is_ok_and(|p| p.is_some())
         );
         assert_eq!(program(&[]), Ok(None));
+        // What is written is read, and what the kernel knows about a frame.
+        let both =
+            [(0x00, 0, 0, 7), (0x15, 0, 1, 7), (0x05, 0, 0, 1), (0x03, 0, 0, 3), (0x02, 0, 0, 3), (0x60, 0, 0, 3)];
+        let ends = [(0x20, 0, 0, 0xffff_f000), (0x30, 0, 0, 0xffff_f03c), (0x16, 0, 0, 0)];
+        assert!(program(&[&both[..], &ends[..]].concat()).is_ok_and(|p| p.is_some()));
     }
 
     #[test]
@@ -149,6 +202,13 @@ mod tests {
             (&[(0x60, 0, 0, 16), (6, 0, 0, 0)], 0, "memory word 16"),
             (&[(0x02, 0, 0, 99), (6, 0, 0, 0)], 0, "memory word 99"),
             (&[(0x64, 0, 0, 32), (6, 0, 0, 0)], 0, "shifts"),
+            (&[(0x20, 0, 0, 0xffff_f040), (6, 0, 0, 0)], 0, "SKF_AD_OFF"),
+            (&[(0x28, 0, 0, 0xffff_f005), (6, 0, 0, 0)], 0, "SKF_AD_OFF"),
+            (&[(0x30, 0, 0, u32::MAX), (6, 0, 0, 0)], 0, "SKF_AD_OFF"),
+            (&[(0x60, 0, 0, 3), (6, 0, 0, 0)], 0, "written"),
+            (&[(0x02, 0, 0, 3), (0x61, 0, 0, 4), (6, 0, 0, 0)], 1, "memory word 4"),
+            // Only one of two ways writes it.
+            (&[(0x15, 0, 1, 7), (0x02, 0, 0, 3), (0x60, 0, 0, 3), (6, 0, 0, 0)], 2, "written"),
         ] {
             let error = program(list).unwrap_err();
             assert_eq!(error.at, at, "{error}");
