@@ -5,6 +5,8 @@ mod bridges;
 mod call;
 mod capture;
 mod deadline;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod leaving;
 mod limits;

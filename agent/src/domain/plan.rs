@@ -6,8 +6,11 @@
 mod address;
 mod birth;
 mod fate;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inside;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, clippy::unwrap_used, reason = "it is a part of the tests"))]
 mod model;
 mod removal;
 mod route;

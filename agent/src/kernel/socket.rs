@@ -298,7 +298,8 @@ pub(super) struct Dump {
     interrupted: bool,
 }
 
-enum Message {
+/// A message of a datagram.
+pub(super) enum Message {
     Object { header: NetlinkHeader, index: u32, object: Option<RouteNetlinkMessage> },
     Discipline { header: NetlinkHeader, body: Vec<u8> },
     Answer { header: NetlinkHeader, code: i32, sentence: String },
@@ -306,7 +307,7 @@ enum Message {
 }
 
 /// Splits a datagram into messages. Each is parsed by itself: one that does not parse does not hide the others.
-fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, KernelError> {
+pub(super) fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, KernelError> {
     let garbled = |problem: String| KernelError::Garbled { operation, problem };
     let mut messages = Vec::new();
     while bytes.len() >= HEADER_BYTES {

@@ -1,6 +1,6 @@
 //! The installer: this program and the entry for it on a node.
 
-mod conflist;
+pub(crate) mod conflist;
 mod directory;
 mod file;
 
@@ -19,6 +19,8 @@ use crate::{
     arguments::{Arguments, Command, Entry, Node},
 };
 
+#[cfg(not(feature = "fuzzing"))]
+use self::conflist::Edit;
 use self::{conflist::Edit, directory::Chained};
 
 /// Bytes of the buffer that inotify fills.
