@@ -1,21 +1,26 @@
 //! The gRPC services: parse once, call the engine, render.
 
 mod attachments;
+mod audit;
 mod bridges;
 mod call;
+mod caller;
 mod capture;
 mod deadline;
+mod door;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod health;
 mod leaving;
 mod limits;
 mod links;
+mod meter;
 mod netns;
 mod node;
 mod parse;
 mod rebase;
 mod render;
+mod rights;
 mod sandboxes;
 mod single;
 mod status;
@@ -34,7 +39,9 @@ use tonic_reflection::server::Builder;
 
 use crate::panel::Engine;
 
+pub use audit::{Auditor, Entry as AuditEntry};
 pub use call::{CallLayer, CallService};
+pub use caller::{Caller, Life};
 pub use health::Health;
 pub use leaving::{Leave, Leaving, leaving};
 

@@ -1,5 +1,6 @@
 //! The subcommands of the agent's program: what an operator does beside it, or while it does not run.
 
+mod policy;
 mod purge;
 mod recover;
 mod state;
@@ -63,6 +64,8 @@ pub enum Command {
     Purge(purge::Purge),
     /// Asks the agent of this node how it is. Exits with 0 if well, with 1 if not.
     Health(Health),
+    /// Looks at a policy file.
+    Policy(policy::PolicyCommand),
 }
 
 /// Where the agent of this node has its things: give what the agent is given.
@@ -130,7 +133,7 @@ impl Command {
         match self {
             Self::Recover(recover) => Some(&recover.place),
             Self::Purge(purge) => Some(&purge.place),
-            Self::Health(_) => None,
+            Self::Health(_) | Self::Policy(_) => None,
         }
     }
 
@@ -142,6 +145,7 @@ impl Command {
             Self::Recover(recover) => recover.run(&mut out).map(|()| true),
             Self::Purge(purge) => purge.run(&mut out),
             Self::Health(health) => return health.run(),
+            Self::Policy(policy) => return policy.run(),
         };
         let done = done.and_then(|done| Ok(out.flush().map(|()| done)?));
         match done {

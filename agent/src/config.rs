@@ -1,6 +1,8 @@
 //! Settings, by flag or environment variable.
 
+mod door;
 mod pods;
+mod policy_file;
 
 use std::{
     fmt, fs,
@@ -19,7 +21,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{domain::if_name::IfName, panel::EngineConfig};
 
+pub use door::{DoorSettings, TlsFiles};
 pub use pods::{PodSettings, PodSource};
+pub use policy_file::{PolicyError, read_policy};
 
 /// The podwire agent: wires pods together on this node.
 ///
@@ -28,16 +32,15 @@ pub use pods::{PodSettings, PodSource};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "podwire-agent", version, max_term_width = 100)]
 pub struct Config {
-    /// Where to listen, repeatable: `unix:///absolute/path` (a socket of mode 0600) or `tcp://ip:port`. An IP
-    /// address may stand in brackets, and one of IPv6 must.
+    /// Where to listen, repeatable: `unix:///absolute/path` (a socket of mode 0600) or `tcp://ip:port`, which takes TLS
+    /// or --insecure-plaintext-tcp. An IP address may stand in brackets, and one of IPv6 must.
     #[arg(long, value_name = "ADDRESS", env = "PODWIRE_LISTEN", value_delimiter = ',')]
     #[arg(default_value = "unix:///run/podwire/agent.sock")]
     pub listen: Vec<Endpoint>,
 
-    /// Listen on TCP without encryption and without authentication: whoever reaches the port has the agent's rights.
-    #[arg(long, env = "PODWIRE_INSECURE_PLAINTEXT_TCP", action = ArgAction::SetTrue)]
-    #[arg(value_parser = BoolishValueParser::new())]
-    pub insecure_plaintext_tcp: bool,
+    /// Who gets in by the network.
+    #[command(flatten)]
+    pub door: DoorSettings,
 
     /// Where pods come from.
     #[command(flatten)]
@@ -96,12 +99,26 @@ pub enum LogFormat {
 /// Settings that are each right and do not go together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// TCP without the flag that says what it means.
+    /// TCP without TLS and without the flag that says what it means.
     #[error(
-        "--listen {0}: plain TCP has neither encryption nor authentication: add --insecure-plaintext-tcp if that is \
-         meant, or listen on a unix socket"
+        "--listen {0}: plain TCP has neither encryption nor authentication: give --tls-cert, --tls-key and \
+         --tls-client-ca, add --insecure-plaintext-tcp if that is meant, or listen on a unix socket"
     )]
     PlaintextTcp(Endpoint),
+    /// Some files of TLS and not all.
+    #[error("{given} without {missing}: TLS takes --tls-cert, --tls-key and --tls-client-ca, or none of them")]
+    TlsInPart {
+        /// A setting that is there.
+        given: &'static str,
+        /// One that is not.
+        missing: &'static str,
+    },
+    /// TLS and none.
+    #[error("{0} and --insecure-plaintext-tcp: TCP is either encrypted or not: leave one of the two out")]
+    TlsAndPlaintext(&'static str),
+    /// TLS for nobody.
+    #[error("{0}: no address is `tcp://`, and unix sockets have no TLS: add --listen tcp://IP:PORT, or leave it out")]
+    UnusedTls(&'static str),
     /// A socket that would not be used.
     #[error("--cri-socket {}: with --pods {pods} no container runtime is asked: leave one of the two out", .socket.display())]
     UnusedSocket {
@@ -123,12 +140,7 @@ impl Config {
     /// Settings that do not go together.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.pods.check()?;
-        let tcp = self.listen.iter().find(|endpoint| matches!(endpoint, Endpoint::Tcp(_)));
-        match tcp {
-            _ if self.listen.is_empty() => Err(ConfigError::NoListener),
-            Some(tcp) if !self.insecure_plaintext_tcp => Err(ConfigError::PlaintextTcp(tcp.clone())),
-            _ => Ok(()),
-        }
+        if self.listen.is_empty() { Err(ConfigError::NoListener) } else { self.door.check(&self.listen) }
     }
 
     /// How long calls under way may take at the end.

@@ -1,12 +1,18 @@
 //! The agent as a whole: sockets, engine, services, and how they end.
 
 mod alone;
+mod audit;
+mod connection;
+mod files;
 mod listener;
+mod policy;
+mod tls;
 mod unix_socket;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,17 +22,20 @@ use tokio::{
 };
 
 use crate::{
-    api::{Api, CallLayer, Health, Leave, Leaving, leaving},
+    api::{Api, Auditor, CallLayer, Health, Leave, Leaving, leaving},
     config::{Config, ConfigError, Endpoint},
     kernel::{NetnsDir, Reach, ReachError},
     panel::{ChangeError, Engine},
 };
 
-use self::{listener::Listener, unix_socket::Held};
+use self::{audit::AuditLog, listener::Listener, tls::Tls, unix_socket::Held};
 
 pub use self::{
     alone::{Alone, AloneError},
+    files::FileError,
     listener::ListenError,
+    policy::PolicyFileError,
+    tls::{MaterialError, TlsError},
     unix_socket::SocketError,
 };
 
@@ -47,6 +56,21 @@ pub enum RunError {
         /// Why not.
         #[source]
         source: ListenError,
+    },
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
+    /// The audit cannot be written.
+    #[error("bad value `{}` of --audit-log: it cannot be opened to append", .path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// A directory of the settings cannot be made.
     #[error("bad value `{}` of {setting}: the directory cannot be made", .path.display())]
@@ -97,11 +121,30 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     for (setting, path) in [("--netns-dir", &config.netns_dir), ("--state-dir", &config.state_dir)] {
         fs::create_dir_all(path).map_err(|source| RunError::Directory { setting, path: path.clone(), source })?;
     }
+    let auditor = config.door.audit_log.as_ref().map(|path| {
+        let log = AuditLog::open(path).map_err(|source| RunError::Audit { path: path.clone(), source })?;
+        Ok::<Arc<dyn Auditor>, RunError>(Arc::new(log))
+    });
+    let auditor = auditor.transpose()?;
+    let mut reloads = JoinSet::new();
+    let (policies, reload) = policy::load(&config)?;
+    reload.map(|reload| reloads.spawn(reload.run()));
+    let tls = match config.door.tls().map(Tls::load).transpose()? {
+        Some((tls, reload)) => {
+            reloads.spawn(reload.run());
+            Some(tls)
+        }
+        None => None,
+    };
     // The sockets come first: their locks keep a second agent away from the state and the kernel.
     let mut listeners = Vec::new();
     for endpoint in &config.listen {
         let listener = Listener::bind(endpoint).await;
-        listeners.push(listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?);
+        let listener = listener.map_err(|source| RunError::Listen { endpoint: endpoint.clone(), source })?;
+        listeners.push(match &tls {
+            Some(tls) => listener.with_tls(tls.clone(), config.door.max_connection_age()),
+            None => listener,
+        });
     }
     let alone = Alone::hold(&config.netns_dir)?;
     prove_reach(&config.netns_dir).await?;
@@ -112,15 +155,23 @@ pub async fn run(config: Config) -> Result<Running, RunError> {
     let api = Api::new(&engine, config.max_topologies, leaving.clone()).map_err(RunError::Reflection)?;
     api.health.serving().await;
     let mut servers = JoinSet::new();
-    let layer = CallLayer::new();
+    let layer = CallLayer::new(policies).audited(auditor);
     for listener in listeners {
         let routes = if listener.is_local() { &api.local } else { &api.routes };
         servers.spawn(listener.serve(routes.clone(), layer.clone(), leaving.clone()));
     }
     for endpoint in &endpoints {
-        tracing::info!(%endpoint, "listening");
+        tracing::info!(%endpoint, tls = tls.is_some() && matches!(endpoint, Endpoint::Tcp(_)), "listening");
     }
-    let agent = Agent { engine, health: api.health, servers, leaving, drain: config.drain_timeout(), _alone: alone };
+    let agent = Agent {
+        engine,
+        health: api.health,
+        servers,
+        leaving,
+        drain: config.drain_timeout(),
+        _alone: alone,
+        _reloads: reloads,
+    };
     Ok(Running { endpoints, leave, task: tokio::spawn(agent.live()) })
 }
 
@@ -167,6 +218,19 @@ struct Agent {
     leaving: Leaving,
     drain: Duration,
     _alone: Alone,
+    /// They end with the agent.
+    _reloads: JoinSet<()>,
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
 }
 
 impl Agent {

@@ -9,7 +9,7 @@ use crate::{
     connect_error::ConnectError,
     error::Error,
     target::Target,
-    transport::Transport,
+    transport::{Security, Transport},
     v1::{
         attachment_service_client::AttachmentServiceClient, bridge_service_client::BridgeServiceClient,
         capture_service_client::CaptureServiceClient, link_service_client::LinkServiceClient,
@@ -46,6 +46,7 @@ pub struct Client {
 pub struct ClientBuilder {
     deadline: Duration,
     connect_timeout: Duration,
+    security: Security,
 }
 
 impl Client {
@@ -64,7 +65,7 @@ impl Client {
 
     /// Settings other than the default ones.
     pub fn builder() -> ClientBuilder {
-        ClientBuilder { deadline: DEFAULT_DEADLINE, connect_timeout: CONNECT_TIMEOUT }
+        ClientBuilder { deadline: DEFAULT_DEADLINE, connect_timeout: CONNECT_TIMEOUT, security: Security::default() }
     }
 
     /// The same connection with another deadline for each call.
@@ -96,6 +97,20 @@ impl ClientBuilder {
         self
     }
 
+    /// Who the client is and whom it trusts, for targets `tls://host:port`. Unix sockets need none: the kernel tells the
+    /// agent who is there.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::Tls) -> Self {
+        self.security = Some(tls);
+        self
+    }
+
+    /// Whether it has files of TLS.
+    #[cfg(feature = "kube")]
+    pub(crate) fn is_tls(&self) -> bool {
+        self.security.is_some()
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -106,7 +121,7 @@ impl ClientBuilder {
         T: TryInto<Target>,
         ConnectError: From<T::Error>,
     {
-        let transport = Transport::connect(target.try_into()?, self.connect_timeout).await?;
+        let transport = Transport::connect(target.try_into()?, self.connect_timeout, self.security).await?;
         Ok(Client { transport, deadline: self.deadline })
     }
 }

@@ -109,7 +109,7 @@ impl Cluster {
         name::check("namespace", &settings.namespace)?;
         let pods = question::pods_on(&self.api, settings, node).await?;
         match agent_pod::choose(pods, node, settings) {
-            Ok(agent) => match (settings.address)(&agent) {
+            Ok(agent) => match settings.target(&agent) {
                 Some(target) => Ok((agent, target)),
                 None => Err(ClusterError::NoAddress { agent: agent.to_string(), node: node.to_owned() }),
             },

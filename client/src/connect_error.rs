@@ -62,8 +62,78 @@ pub enum ConnectError {
         /// What the kernel said.
         seen: io::Error,
     },
+    /// The target wants TLS, and this client was built without it.
+    #[error(
+        "cannot reach the agent at {target}: this client was built without TLS\n\
+         hint: build podwire-client with its feature `tls`"
+    )]
+    NoTls {
+        /// Where.
+        target: Target,
+    },
+    /// The target wants TLS, and the client has no certificate.
+    #[error(
+        "cannot reach the agent at {target}: TLS takes a certificate, its key and the agents' authority\n\
+         hint: give all three: --tls-cert, --tls-key and --tls-ca of the command, `Tls::new` in a program"
+    )]
+    NoCertificate {
+        /// Where.
+        target: Target,
+    },
+    /// The client has a certificate, and the target is not encrypted.
+    #[error(
+        "the agent at {target} was not asked: files of TLS are given, and there nothing would be encrypted\n\
+         hint: write tls://, or leave the files out"
+    )]
+    Plaintext {
+        /// Where.
+        target: Target,
+    },
+    /// A file of the client cannot be used.
+    #[error(
+        "cannot reach the agent at {target}: {problem}\nhint: put the file right, it is read at each new connection"
+    )]
+    TlsFile {
+        /// Where.
+        target: Target,
+        /// Which file, and what is wrong with it.
+        problem: String,
+    },
+    /// The agent's certificate is not trusted.
+    #[error("the agent at {target} is not trusted: {seen}\nhint: {hint}")]
+    Untrusted {
+        /// Where.
+        target: Target,
+        /// What is wrong with its certificate.
+        seen: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The agent refused the client's certificate.
+    #[error("the agent at {target} refused this client's certificate: {seen}\nhint: {hint}")]
+    CertificateRefused {
+        /// Where.
+        target: Target,
+        /// What it said.
+        seen: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The handshake broke.
+    #[error(
+        "what listens at {target} broke off the TLS handshake: {seen}\n\
+         hint: is it the agent's address, does it speak TLS, and does its log say why?"
+    )]
+    TlsHandshake {
+        /// Where.
+        target: Target,
+        /// What was seen.
+        seen: io::Error,
+    },
     /// What listens there does not speak HTTP/2.
-    #[error("what listens at {target} does not speak gRPC: {seen}\nhint: is it the agent's address, and without TLS?")]
+    #[error(
+        "what listens at {target} does not speak gRPC: {seen}\nhint: is it the agent's address, and does it speak TLS there (tls://)?"
+    )]
     Handshake {
         /// Where.
         target: Target,
@@ -80,6 +150,45 @@ impl ConnectError {
             io::ErrorKind::ConnectionRefused => Self::Refused { target, seen },
             _ => Self::Io { target, seen },
         }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl ConnectError {
+    /// What rustls saw, in whichever of the two handshakes.
+    pub(crate) fn from_tls(target: Target, seen: io::Error) -> Self {
+        use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error as Problem};
+        let refused = |target, seen, hint| Self::CertificateRefused { target, seen, hint };
+        let hint = match seen.get_ref().and_then(|cause| cause.downcast_ref::<Problem>()) {
+            Some(Problem::InvalidCertificate(wrong)) => {
+                let hint = match wrong {
+                    Wrong::UnknownIssuer => "is --tls-ca the authority that signed the agent's certificate?",
+                    Wrong::Expired | Wrong::ExpiredContext { .. } => "have the agent's certificate renewed",
+                    Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+                        "the certificate is for another name: is it the right host? --tls-server-name takes a DNS name \
+                         or a SPIFFE ID to expect in its place"
+                    }
+                    _ => "look at the certificate that the agent was given",
+                };
+                return Self::Untrusted { target, seen, hint };
+            }
+            Some(Problem::AlertReceived(alert)) => match alert {
+                Alert::UnknownCA | Alert::DecryptError => {
+                    "it is signed by an authority that is not in the agent's --tls-client-ca"
+                }
+                Alert::CertificateExpired => "have it renewed; the new file is read at the next connection",
+                Alert::CertificateRequired => "the agent saw none: is the file of --tls-cert empty?",
+                Alert::BadCertificate
+                | Alert::CertificateUnknown
+                | Alert::AccessDenied
+                | Alert::UnsupportedCertificate => {
+                    "it must name exactly one SPIFFE ID or DNS name in its subject alternative names; the agent's log says more"
+                }
+                _ => return Self::TlsHandshake { target, seen },
+            },
+            _ => return Self::TlsHandshake { target, seen },
+        };
+        refused(target, seen, hint)
     }
 }
 

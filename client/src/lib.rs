@@ -27,6 +27,8 @@
 //!
 //! What fails is an [`Error`], which says why in full and answers questions such as [`Error::is_fenced`].
 //!
+//! With the feature `tls` it talks to agents by the network: `tls://host:port`, see `Tls`.
+//!
 //! With the feature `kube`, `Cluster` finds the agent of a pod or a node by the Kubernetes API.
 //!
 //! Every call has a deadline ([`DEFAULT_DEADLINE`] unless told). The agent knows it and answers shortly before it, with
@@ -51,6 +53,8 @@ mod network_status;
 mod renewal;
 mod route;
 mod target;
+#[cfg(feature = "tls")]
+mod tls;
 mod topology;
 mod transport;
 mod watch;
@@ -80,6 +84,8 @@ pub use podwire_proto::v1;
 pub use renewal::Renewal;
 pub use route::Route;
 pub use target::{DEFAULT_TARGET, Target, TargetError};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use tonic::Code;
 pub use topology::{Topology, interfaces};
 pub use watch::{Watch, WatchEvent, WatchRequest};

@@ -7,9 +7,9 @@ use http::uri::Authority;
 /// Where the agent of this node listens unless it was told otherwise.
 pub const DEFAULT_TARGET: &str = "unix:///run/podwire/agent.sock";
 
-/// Where an agent listens: `unix:///path/of/socket` or `tcp://host:port`.
+/// Where an agent listens: `unix:///path/of/socket`, `tls://host:port`, or without encryption `tcp://host:port`.
 ///
-/// `http://host:port` is read as `tcp://host:port`. An IPv6 address stands in brackets: `tcp://[::1]:7411`.
+/// `https://host:port` is read as `tls://host:port` and `http://host:port` as `tcp://host:port`. An IPv6 address stands in brackets: `tcp://[::1]:7411`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target(Place);
 
@@ -20,6 +20,8 @@ pub(crate) enum Place {
         /// Name or address, without brackets.
         host: String,
         port: u16,
+        /// Whether TLS is spoken there.
+        tls: bool,
     },
 }
 
@@ -32,7 +34,7 @@ pub struct TargetError {
 }
 
 impl TargetError {
-    const HINT: &str = "write unix:///run/podwire/agent.sock or tcp://127.0.0.1:7411";
+    const HINT: &str = "write unix:///run/podwire/agent.sock or tls://node-1:7411";
 }
 
 impl Target {
@@ -55,6 +57,19 @@ impl Target {
         &self.0
     }
 
+    /// The same host and port, and TLS there. A unix socket stays what it is.
+    pub fn with_tls(self) -> Self {
+        match self.0 {
+            Place::Tcp { host, port, .. } => Self(Place::Tcp { host, port, tls: true }),
+            unix @ Place::Unix(_) => Self(unix),
+        }
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0, Place::Tcp { tls: true, .. })
+    }
+
     /// Whether it is a socket of this node.
     pub fn is_unix(&self) -> bool {
         matches!(self.0, Place::Unix(_))
@@ -69,9 +84,9 @@ impl Default for Target {
 }
 
 impl From<SocketAddr> for Target {
-    /// TCP at this address and port.
+    /// TCP at this address and port, without encryption.
     fn from(address: SocketAddr) -> Self {
-        Self(Place::Tcp { host: address.ip().to_string(), port: address.port() })
+        Self(Place::Tcp { host: address.ip().to_string(), port: address.port(), tls: false })
     }
 }
 
@@ -86,14 +101,14 @@ impl FromStr for Target {
         match scheme {
             "unix" if rest.len() > 1 && rest.starts_with('/') => Ok(Self(Place::Unix(rest.into()))),
             "unix" => Err(refuse("the path of the socket must be absolute, so three slashes")),
-            "tcp" | "http" => host_and_port(rest).map(Self).map_err(refuse),
-            "https" => Err(refuse("this client speaks no TLS")),
-            _ => Err(refuse("the scheme is neither unix nor tcp")),
+            "tcp" | "http" => host_and_port(rest, false).map(Self).map_err(refuse),
+            "tls" | "https" => host_and_port(rest, true).map(Self).map_err(refuse),
+            _ => Err(refuse("the scheme is neither unix nor tls nor tcp")),
         }
     }
 }
 
-fn host_and_port(rest: &str) -> Result<Place, &'static str> {
+fn host_and_port(rest: &str, tls: bool) -> Result<Place, &'static str> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#', '@']) {
         return Err("only host and port may follow the scheme");
@@ -104,7 +119,7 @@ fn host_and_port(rest: &str) -> Result<Place, &'static str> {
         return Err("the host is missing");
     }
     match authority.port_u16() {
-        Some(port) if port > 0 => Ok(Place::Tcp { host: host.to_owned(), port }),
+        Some(port) if port > 0 => Ok(Place::Tcp { host: host.to_owned(), port, tls }),
         _ => Err("the port is missing or not one of 1 to 65535"),
     }
 }
@@ -113,8 +128,11 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Unix(path) => write!(f, "unix://{}", path.display()),
-            Place::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Place::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Place::Tcp { host, port, tls } => {
+                let scheme = if *tls { "tls" } else { "tcp" };
+                let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+                write!(f, "{scheme}://{open}{host}{close}:{port}")
+            }
         }
     }
 }
@@ -150,7 +168,13 @@ mod tests {
 
     #[test]
     fn targets_read_back_as_they_are_shown() {
-        for given in ["unix:///run/podwire/agent.sock", "tcp://127.0.0.1:7411", "tcp://[::1]:7411", "tcp://node-1:1"] {
+        for given in [
+            "unix:///run/podwire/agent.sock",
+            "tcp://127.0.0.1:7411",
+            "tcp://[::1]:7411",
+            "tls://node-1:1",
+            "tls://[::1]:1",
+        ] {
             let target: Target = given.parse().unwrap();
             assert_eq!(target.to_string(), given);
             assert_eq!(target.to_string().parse(), Ok(target));
@@ -158,8 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_tcp() {
+    fn http_is_tcp_and_https_is_tls() {
         assert_eq!(Target::try_from("http://10.0.0.1:7411/"), "tcp://10.0.0.1:7411".parse());
+        assert_eq!(Target::try_from("https://10.0.0.1:7411/"), "tls://10.0.0.1:7411".parse());
+        assert_eq!(Target::try_from("tcp://n:1").unwrap().with_tls(), "tls://n:1".parse().unwrap());
+        assert_eq!(Target::default().with_tls(), Target::default());
     }
 
     #[test]
@@ -186,8 +213,8 @@ mod tests {
             ("unix://run/agent.sock", "absolute"),
             ("unix://", "absolute"),
             ("unix:///", "absolute"),
-            ("https://10.0.0.1:7411", "TLS"),
-            ("ftp://10.0.0.1:7411", "neither unix nor tcp"),
+            ("https://10.0.0.1", "port"),
+            ("ftp://10.0.0.1:7411", "neither unix nor tls"),
             ("tcp://10.0.0.1", "port"),
             ("tcp://10.0.0.1:0", "port"),
             ("tcp://10.0.0.1:70000", "port"),

@@ -3,6 +3,11 @@
 //! Not tonic's `Channel`: that one enforces `grpc-timeout` itself at the very deadline, and so cuts off an answer of the
 //! agent that says at the deadline why something is not ready. It also hides what the kernel said to a connect.
 
+#[cfg(feature = "tls")]
+mod observed;
+#[cfg(feature = "tls")]
+mod secure;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -31,18 +36,30 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 type Sender = http2::SendRequest<Body>;
 
+/// Who the client is and whom it trusts.
+#[cfg(feature = "tls")]
+pub(crate) type Security = Option<crate::tls::Tls>;
+/// Without the feature `tls` there is nothing to say.
+#[cfg(not(feature = "tls"))]
+pub(crate) type Security = Option<std::convert::Infallible>;
+
 /// A connection to one agent. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     target: Target,
     connect_timeout: Duration,
+    security: Security,
     connection: Arc<Mutex<Sender>>,
 }
 
 impl Transport {
-    pub(crate) async fn connect(target: Target, connect_timeout: Duration) -> Result<Self, ConnectError> {
-        let sender = dial(&target, connect_timeout).await?;
-        Ok(Self { target, connect_timeout, connection: Arc::new(Mutex::new(sender)) })
+    pub(crate) async fn connect(
+        target: Target,
+        connect_timeout: Duration,
+        security: Security,
+    ) -> Result<Self, ConnectError> {
+        let sender = dial(&target, connect_timeout, &security).await?;
+        Ok(Self { target, connect_timeout, security, connection: Arc::new(Mutex::new(sender)) })
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -56,7 +73,7 @@ impl Transport {
         if !current.is_closed() {
             return Ok(current);
         }
-        let fresh = dial(&self.target, self.connect_timeout).await?;
+        let fresh = dial(&self.target, self.connect_timeout, &self.security).await?;
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         Ok(fresh)
     }
@@ -110,21 +127,52 @@ fn broken(error: hyper::Error) -> Status {
     status
 }
 
-async fn dial(target: &Target, within: Duration) -> Result<Sender, ConnectError> {
+async fn dial(target: &Target, within: Duration, security: &Security) -> Result<Sender, ConnectError> {
     let timed_out = |_| ConnectError::TimedOut { target: target.clone(), after: within };
+    tokio::time::timeout(within, connect(target, security)).await.map_err(timed_out)?
+}
+
+async fn connect(target: &Target, security: &Security) -> Result<Sender, ConnectError> {
     let failed = |error| ConnectError::from_io(target.clone(), error);
     match target.place() {
-        Place::Unix(path) => {
-            let connected = tokio::time::timeout(within, UnixStream::connect(path)).await;
-            handshake(target, connected.map_err(timed_out)?.map_err(failed)?).await
-        }
-        Place::Tcp { host, port } => {
-            let connected = tokio::time::timeout(within, TcpStream::connect((host.as_str(), *port))).await;
-            let stream = connected.map_err(timed_out)?.map_err(failed)?;
+        Place::Unix(path) => handshake(target, UnixStream::connect(path).await.map_err(failed)?).await,
+        Place::Tcp { tls: false, .. } if security.is_some() => Err(ConnectError::Plaintext { target: target.clone() }),
+        Place::Tcp { tls: true, .. } if security.is_none() => Err(unable(target.clone())),
+        Place::Tcp { host, port, tls } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
             stream.set_nodelay(true).map_err(failed)?;
-            handshake(target, stream).await
+            if *tls { encrypted(target, host, stream, security).await } else { handshake(target, stream).await }
         }
     }
+}
+
+#[cfg(feature = "tls")]
+fn unable(target: Target) -> ConnectError {
+    ConnectError::NoCertificate { target }
+}
+
+#[cfg(not(feature = "tls"))]
+fn unable(target: Target) -> ConnectError {
+    ConnectError::NoTls { target }
+}
+
+#[cfg(feature = "tls")]
+async fn encrypted(
+    target: &Target,
+    host: &str,
+    stream: TcpStream,
+    security: &Security,
+) -> Result<Sender, ConnectError> {
+    match security {
+        Some(tls) => secure::secure(target, host, stream, tls).await,
+        None => Err(unable(target.clone())),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+#[allow(clippy::unused_async, reason = "as the other one of its name")]
+async fn encrypted(target: &Target, _: &str, _: TcpStream, _: &Security) -> Result<Sender, ConnectError> {
+    Err(unable(target.clone()))
 }
 
 async fn handshake<S>(target: &Target, stream: S) -> Result<Sender, ConnectError>

@@ -12,19 +12,31 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response};
+use tokio::sync::watch;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
-use tracing::{Instrument, Span, debug, error, info, info_span};
+use tracing::{Instrument, Span, debug, error, field::Empty, info, info_span};
 
-use super::status::{no_message, too_large};
+use crate::domain::policy::Policy;
+
+use super::{
+    audit::{Audited, Auditor},
+    caller::Caller,
+    door::Access,
+    meter::Meter,
+    status::{no_message, no_such_call, too_large, without_access},
+};
 
 /// Metadata of each answer: the id under which the log has the call.
 const REQUEST_ID: &str = "podwire-request-id";
 
 /// Wraps the services of the agent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CallLayer {
     ids: Arc<Ids>,
+    policy: watch::Receiver<Arc<Policy>>,
+    meter: Arc<Meter>,
+    auditor: Option<Arc<dyn Auditor>>,
 }
 
 /// Request ids: those of two runs differ.
@@ -35,11 +47,15 @@ struct Ids {
 }
 
 impl CallLayer {
-    /// A layer; its clones share the request ids.
-    #[allow(clippy::new_without_default, reason = "each has ids of its own: a default would hide that")]
-    pub fn new() -> Self {
+    /// A layer that lets in whom the policy lets in; its clones share the request ids.
+    pub fn new(policy: watch::Receiver<Arc<Policy>>) -> Self {
         let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { ids: Arc::new(Ids { run, next: AtomicU64::new(1) }) }
+        Self { ids: Arc::new(Ids { run, next: AtomicU64::new(1) }), policy, meter: Arc::default(), auditor: None }
+    }
+
+    /// The same, which has calls written down.
+    pub fn audited(self, auditor: Option<Arc<dyn Auditor>>) -> Self {
+        Self { auditor, ..self }
     }
 }
 
@@ -47,15 +63,24 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CallService { inner, ids: self.ids.clone() }
+        CallService {
+            inner,
+            ids: self.ids.clone(),
+            policy: self.policy.clone(),
+            meter: self.meter.clone(),
+            auditor: self.auditor.clone(),
+        }
     }
 }
 
 /// Services wrapped by a `CallLayer`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CallService<S> {
     inner: S,
     ids: Arc<Ids>,
+    policy: watch::Receiver<Arc<Policy>>,
+    meter: Arc<Meter>,
+    auditor: Option<Arc<dyn Auditor>>,
 }
 
 impl<S, B> Service<Request<B>> for CallService<S>
@@ -72,16 +97,37 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let id = format!("{:x}-{}", self.ids.run, self.ids.next.fetch_add(1, Ordering::Relaxed));
-        let span = info_span!("call", id, method = %Method(request.uri().path()));
-        let call = Call { span: span.clone(), started: Instant::now(), answered: false };
+        let caller = request.extensions().get::<Caller>().cloned();
+        let span = info_span!("call", id, method = %Method(request.uri().path()), who = Empty, from = Empty);
+        if let Some(caller) = &caller {
+            span.record("who", tracing::field::display(caller.identity()));
+            span.record("from", caller.from());
+        }
+        let path = request.uri().path();
+        let audited = caller.as_ref().zip(self.auditor.clone());
+        let audited = audited.map(|(caller, auditor)| Audited::new(auditor, id.clone(), path, caller));
+        let object = audited.as_ref().map(|audited| audited.object.clone()).unwrap_or_default();
+        let call = Call { span: span.clone(), started: Instant::now(), answered: false, audited };
+        let entered = match caller {
+            None => Err(without_access()),
+            Some(caller) => {
+                Access::enter(path, caller, &self.policy, &self.meter).unwrap_or_else(|| Err(no_such_call()))
+            }
+        };
         // Within the span, since tower services may do work before they return their future.
-        let answer = span.in_scope(|| self.inner.call(request));
+        let answer = entered.map(|access| {
+            access.about(object).keep(request.extensions_mut());
+            span.in_scope(|| self.inner.call(request))
+        });
         Box::pin(
             async move {
                 let mut call = call;
-                let mut response = answer.await?;
+                let mut response = match answer {
+                    Ok(answer) => answer.await?,
+                    Err(refusal) => refusal.into_http(),
+                };
                 // An error of a single answer stands in the headers; that of a stream comes later, in its trailers.
                 let status = response.headers().get(Status::GRPC_STATUS).is_some();
                 let mut status = status.then(|| Status::from_header_map(response.headers())).flatten();
@@ -120,12 +166,16 @@ struct Call {
     span: Span,
     started: Instant,
     answered: bool,
+    audited: Option<Audited>,
 }
 
 impl Call {
     fn answer(&mut self, status: Option<&Status>) {
         self.answered = true;
         let took = self.started.elapsed();
+        if let Some(audited) = &self.audited {
+            audited.end(status, false);
+        }
         match status {
             None => debug!(code = "Ok", ?took, "answered"),
             Some(status) => {
@@ -144,6 +194,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         if !self.answered {
             let took = self.started.elapsed();
+            if let Some(audited) = &self.audited {
+                audited.end(None, true);
+            }
             info!(parent: &self.span, ?took, "the caller went away or its deadline passed; what it asked for goes on");
         }
     }
@@ -167,12 +220,35 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::api::Life;
+
+    async fn call(path: &str, who: Option<&str>, body: Body) -> Response<Body> {
+        let (_reporter, health) = tonic_health::server::health_reporter();
+        let request = Request::post(format!("http://agent/{path}"));
+        let mut request = request.header("content-type", "application/grpc").body(body).unwrap();
+        if let Some(who) = who {
+            let caller = Caller::new(who.parse().unwrap(), "a test".to_owned(), Life::default());
+            request.extensions_mut().insert(caller);
+        }
+        let (_sender, policy) = watch::channel(Arc::default());
+        CallLayer::new(policy).layer(Routes::new(health)).oneshot(request).await.unwrap()
+    }
 
     async fn check(body: Body) -> Response<Body> {
-        let (_reporter, health) = tonic_health::server::health_reporter();
-        let request = Request::post("http://agent/grpc.health.v1.Health/Check");
-        let request = request.header("content-type", "application/grpc").body(body).unwrap();
-        CallLayer::new().layer(Routes::new(health)).oneshot(request).await.unwrap()
+        call("grpc.health.v1.Health/Check", Some("a.example"), body).await
+    }
+
+    #[tokio::test]
+    async fn nobody_gets_in_by_no_door_and_a_stranger_no_further() {
+        let code = async |path, who| {
+            let response = call(path, who, Body::new("\0\0\0\0\0".to_owned())).await;
+            Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+        };
+        let (health, list) = ("grpc.health.v1.Health/Check", "podwire.v1.TopologyService/ListTopologies");
+        assert_eq!(code(health, None).await, Code::Internal);
+        assert_eq!(code(health, Some("a.example")).await, Code::Ok);
+        assert_eq!(code(list, Some("a.example")).await, Code::PermissionDenied);
+        assert_eq!(code("podwire.v1.TopologyService/NoSuchCall", Some("uid:0")).await, Code::Unimplemented);
     }
 
     #[tokio::test]

@@ -3,9 +3,9 @@
 use podwire_proto::v1::{self, node_service_server::NodeService};
 use tonic::{Request, Response, Status};
 
-use crate::panel::Engine;
+use crate::{domain::policy::Verb, panel::Engine};
 
-use super::{parse, render};
+use super::{door::Access, parse, render};
 
 /// The engine's node.
 pub(super) struct Nodes {
@@ -17,15 +17,33 @@ pub(super) struct Nodes {
 
 #[tonic::async_trait]
 impl NodeService for Nodes {
-    async fn get_node(&self, _: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeResponse>, Status> {
-        Ok(Response::new(render::node(self.engine.node(), self.max_topologies)))
+    async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeResponse>, Status> {
+        let access = Access::of(&request)?;
+        let mut node = render::node(self.engine.node(), self.max_topologies);
+        if !access.may_somewhere(Verb::NodeDevice) {
+            node.node_devices.clear();
+        }
+        if !access.may_everywhere(Verb::Admin) {
+            node.netns_dir.clear();
+            // It may name topologies.
+            if !node.store_problem.is_empty() {
+                "whoever runs the node knows why: `admin` shows it".clone_into(&mut node.store_problem);
+            }
+        }
+        Ok(Response::new(node))
     }
 
     async fn list_pods(&self, request: Request<v1::ListPodsRequest>) -> Result<Response<v1::ListPodsResponse>, Status> {
+        let access = Access::of(&request)?;
         let namespace = parse::pods(request.get_ref())?;
+        namespace.as_ref().map_or_else(|| access.check_any(), |namespace| access.check(namespace))?;
         let pods = self.engine.pods().await?.into_iter();
         // Pods without a namespace belong to every one.
-        let pods = pods.filter(|pod| namespace.is_none() || pod.namespace.is_none() || pod.namespace == namespace);
+        let pods = pods.filter(|pod| match (&pod.namespace, &namespace) {
+            (None, _) => true,
+            (Some(of), Some(wanted)) => of == wanted,
+            (Some(of), None) => access.sees(of),
+        });
         let pods = pods.map(|pod| v1::Pod {
             namespace: pod.namespace.map(|namespace| namespace.to_string()).unwrap_or_default(),
             name: pod.name,

@@ -2,16 +2,18 @@
 
 mod bounded;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::{
     causes::chain,
-    domain::{assign::AssignError, status::State, violation::Violation},
+    domain::{assign::AssignError, name::Namespace, quota::Excess, status::State, violation::Violation},
     panel::{ChangeError, ResumeError, TopologyView, Unready},
 };
+
+use super::door::{Place, Refusal};
 
 /// `domain` of every `ErrorInfo`.
 const DOMAIN: &str = "podwire";
@@ -40,6 +42,91 @@ impl From<ResumeError> for Status {
             ResumeError::TooOld => status(Code::OutOfRange, "RESUME_TOKEN_TOO_OLD", &message, ErrorDetails::new()),
         }
     }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (identity, verb) = (refusal.identity, refusal.verb);
+        let place = match &refusal.place {
+            Place::One(namespace) => format!("namespace `{namespace}`"),
+            Place::Any => "any namespace".to_owned(),
+            Place::All => "all namespaces, as this call needs".to_owned(),
+        };
+        let message = format!("{identity} may not `{verb}` in {place}: no rule of this agent's policy allows it");
+        let namespace = if let Place::One(namespace) = refusal.place { namespace.to_string() } else { "*".to_owned() };
+        let mut details = ErrorDetails::new();
+        let facts = [("identity", identity), ("verb", verb.to_string()), ("namespace", namespace)];
+        let facts = facts.map(|(key, value)| (key.to_owned(), bounded::field(&value)));
+        details.set_error_info("POLICY", DOMAIN, HashMap::from(facts));
+        Status::with_error_details(Code::PermissionDenied, bounded::text(&message), details)
+    }
+}
+
+/// An error of the engine for a caller who may not see every namespace: it does not say what is in the others.
+pub(super) fn veiled(error: ChangeError, sees: impl Fn(&Namespace) -> bool) -> Status {
+    let (field, reason, owner, taken) = match &error {
+        ChangeError::Assign(AssignError::NameTaken { field, name, pod, owner }) => {
+            let taken = format!("interface `{name}` of pod {pod} is taken: choose another name or none");
+            (field, "NAME_TAKEN", owner, taken)
+        }
+        ChangeError::Assign(AssignError::AddressTaken { field, address, parent, owner }) => {
+            let taken = format!("address {address} on device {parent} is taken: choose another one");
+            (field, "ADDRESS_TAKEN", owner, taken)
+        }
+        ChangeError::Assign(AssignError::VlanTaken { field, vlan, parent, owner }) => {
+            (field, "VLAN_TAKEN", owner, format!("VLAN {vlan} of device {parent} is taken: choose another one"))
+        }
+        _ => return error.into(),
+    };
+    if sees(&owner.namespace) {
+        return error.into();
+    }
+    let message = format!("{field}: {taken}");
+    let details = ErrorDetails::with_precondition_failure_violation(reason, field, bounded::item(&message));
+    status(Code::FailedPrecondition, reason, &message, details)
+}
+
+/// Too many calls or captures of a namespace. With a time, the same call may succeed after it.
+pub(super) fn over_quota(namespace: &Namespace, what: &str, again: Option<Duration>) -> Status {
+    let again_in = again.map(|again| format!(": try again in {again:?}")).unwrap_or_default();
+    let message = format!("the quota of namespace {namespace}: {what}{again_in}");
+    let mut details = quota(&format!("namespace {namespace}"), &message);
+    details.set_retry_info(again);
+    status(Code::ResourceExhausted, "QUOTA", &message, details)
+}
+
+/// What a caller may see is not what a watch began with.
+pub(super) fn policy_changed() -> Status {
+    let message = "what you may see has changed: watch again without a resume token";
+    status(Code::OutOfRange, "POLICY_CHANGED", message, ErrorDetails::new())
+}
+
+/// The connection takes no more calls.
+pub(super) fn connection_age() -> Status {
+    let message = "the connection is as old as it may become: watch again by a new one, with the last resume token";
+    status(Code::Unavailable, "CONNECTION_AGE", message, ErrorDetails::new())
+}
+
+/// The caller has become nobody.
+pub(super) fn certificate_expired(identity: &str) -> Status {
+    let message = format!("the certificate of {identity} has expired while it was connected: connect with a new one");
+    status(Code::Unauthenticated, "CERTIFICATE_EXPIRED", &message, ErrorDetails::new())
+}
+
+/// A call that came in by no door: our own mistake, and so nobody's call.
+pub(super) fn without_access() -> Status {
+    let message = "the call came in without an identity: this is a bug, please report it with the log";
+    status(Code::Internal, "BUG", message, ErrorDetails::new())
+}
+
+/// A call that there is not.
+pub(super) fn no_such_call() -> Status {
+    status(
+        Code::Unimplemented,
+        "UNSUPPORTED",
+        "this agent has no such call: is it older than its caller?",
+        ErrorDetails::new(),
+    )
 }
 
 /// A request message that is larger than may be.
@@ -85,6 +172,13 @@ fn verdict(error: &ChangeError) -> Verdict {
             say(Code::Aborted, "GENERATION_REUSED", resource("topology", &key.to_string(), error))
         }
         ChangeError::Limit { subject, .. } => say(Code::ResourceExhausted, "LIMIT", quota(subject, &error.to_string())),
+        ChangeError::Quota { namespace, excess: Excess::Count { .. } } => {
+            say(Code::ResourceExhausted, "QUOTA", quota(&format!("namespace {namespace}"), &error.to_string()))
+        }
+        ChangeError::Quota { namespace, excess: Excess::NoLease(_) } => refuse("LEASE_REQUIRED", namespace.as_str()),
+        ChangeError::Quota { namespace, excess: Excess::LongLease { .. } } => {
+            refuse("LEASE_TOO_LONG", namespace.as_str())
+        }
         ChangeError::Assign(AssignError::AddressesExhausted { field, .. }) => {
             say(Code::ResourceExhausted, "ADDRESSES_EXHAUSTED", quota(field, &error.to_string()))
         }

@@ -1,12 +1,14 @@
 //! `TopologyService`.
 
+use std::collections::BTreeSet;
+
 use futures_util::stream::BoxStream;
 use podwire_proto::v1::{self, topology_service_server::TopologyService};
 use tonic::{Request, Response, Status};
 
 use crate::panel::Engine;
 
-use super::{Leaving, parse, render, watch};
+use super::{Leaving, door::Access, parse, render, watch};
 
 /// The topologies of the engine.
 pub(super) struct Topologies {
@@ -22,8 +24,11 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::ApplyTopologyRequest>,
     ) -> Result<Response<v1::ApplyTopologyResponse>, Status> {
-        let apply = parse::apply(request)?;
-        let view = self.engine.apply(apply).await?;
+        let access = Access::of(&request)?;
+        let mut apply = parse::apply(request)?;
+        access.check_spec(&apply.spec)?;
+        apply.quota = access.quota(&apply.spec.key.namespace);
+        let view = self.engine.apply(apply).await.map_err(|error| access.tell(error))?;
         Ok(Response::new(v1::ApplyTopologyResponse { topology: Some(render::topology(&view)) }))
     }
 
@@ -31,8 +36,11 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::PlanTopologyRequest>,
     ) -> Result<Response<v1::PlanTopologyResponse>, Status> {
-        let apply = parse::plan(request.into_inner())?;
-        let (steps, view) = self.engine.plan(apply).await?;
+        let access = Access::of(&request)?;
+        let mut apply = parse::plan(request.into_inner())?;
+        access.check_spec(&apply.spec)?;
+        apply.quota = access.quota(&apply.spec.key.namespace);
+        let (steps, view) = self.engine.plan(apply).await.map_err(|error| access.tell(error))?;
         Ok(Response::new(render::plan(&steps, &view)))
     }
 
@@ -40,7 +48,9 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::GetTopologyRequest>,
     ) -> Result<Response<v1::GetTopologyResponse>, Status> {
+        let access = Access::of(&request)?;
         let key = parse::get(request.get_ref())?;
+        access.check(&key.namespace)?;
         let view = self.engine.get(&key).await?;
         Ok(Response::new(v1::GetTopologyResponse { topology: Some(render::topology(&view)) }))
     }
@@ -49,8 +59,14 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::ListTopologiesRequest>,
     ) -> Result<Response<v1::ListTopologiesResponse>, Status> {
-        let namespace = parse::list(request.get_ref())?;
-        let views = self.engine.list(namespace.as_ref()).await;
+        let access = Access::of(&request)?;
+        let views = if let Some(namespace) = parse::list(request.get_ref())? {
+            access.check(&namespace)?;
+            self.engine.list(|wanted| *wanted == namespace).await
+        } else {
+            access.check_any()?;
+            self.engine.list(|namespace| access.sees(namespace)).await
+        };
         Ok(Response::new(v1::ListTopologiesResponse { topologies: views.iter().map(render::topology).collect() }))
     }
 
@@ -58,7 +74,10 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::DeleteTopologyRequest>,
     ) -> Result<Response<v1::DeleteTopologyResponse>, Status> {
+        let access = Access::of(&request)?;
         let (key, fence) = parse::delete(request.get_ref())?;
+        access.check(&key.namespace)?;
+        access.is_about(&key);
         self.engine.delete(key, fence).await?;
         Ok(Response::new(v1::DeleteTopologyResponse {}))
     }
@@ -67,13 +86,17 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::RenewLeasesRequest>,
     ) -> Result<Response<v1::RenewLeasesResponse>, Status> {
+        let access = Access::of(&request)?;
+        let renewals: Vec<_> = parse::renew(request.into_inner())?.collect();
+        let namespaces: BTreeSet<_> =
+            renewals.iter().filter_map(|renew| renew.key.as_ref()).map(|key| &key.namespace).collect();
+        namespaces.into_iter().try_for_each(|namespace| access.check(namespace))?;
         // Which leases there are is not known then, and none ends: no answer for a topology would be true.
         self.engine.takes_changes()?;
-        let renewals = parse::renew(request.into_inner())?;
         let renew = |parse::Renew { item, key, generation }| {
             render::renewal(item, key.map(|key| self.engine.renew(&key, generation)))
         };
-        Ok(Response::new(v1::RenewLeasesResponse { topologies: renewals.map(renew).collect() }))
+        Ok(Response::new(v1::RenewLeasesResponse { topologies: renewals.into_iter().map(renew).collect() }))
     }
 
     type WatchTopologiesStream = BoxStream<'static, Result<v1::WatchTopologiesResponse, Status>>;
@@ -82,8 +105,10 @@ impl TopologyService for Topologies {
         &self,
         request: Request<v1::WatchTopologiesRequest>,
     ) -> Result<Response<Self::WatchTopologiesStream>, Status> {
+        let access = Access::of(&request)?;
         let watch = parse::watch(request.get_ref())?;
-        let events = watch::events(&self.engine, watch, self.leaving.clone()).await;
+        watch.namespace.as_ref().map_or_else(|| access.check_any(), |namespace| access.check(namespace))?;
+        let events = watch::events(&self.engine, watch, access, self.leaving.clone()).await;
         Ok(Response::new(events))
     }
 }

@@ -5,34 +5,43 @@ use podwire_proto::v1::WatchTopologiesResponse;
 use tonic::Status;
 
 use crate::{
-    domain::name::TopologyKey,
+    domain::name::{Namespace, TopologyKey},
     panel::{ChangeError, Engine, Event, ResumeError, ResumeToken, TopologyView},
 };
 
-use super::{Leaving, parse::Watch, render};
+use super::{Leaving, door::Access, parse::Watch, render};
 
 /// A snapshot where none was seen before, then what happens after it, until the agent leaves.
 pub(super) async fn events(
     engine: &Engine,
     watch: Watch,
+    access: Access,
     leaving: Leaving,
 ) -> BoxStream<'static, Result<WatchTopologiesResponse, Status>> {
     let engine = engine.clone();
     if let Some(token) = watch.token {
-        return follow(Follower::new(engine, watch, token, leaving)).boxed();
+        return follow(Follower::new(engine, watch, token, access, leaving)).boxed();
     }
     // The token comes first: what happens while the snapshot is taken is told twice rather than never.
     let token = engine.events().latest();
     let views = match &watch.key {
         Some(key) => engine.get(key).await.into_iter().collect(),
-        None => engine.list(watch.namespace.as_ref()).await,
+        None => engine.list(|namespace| watch.sees(namespace, &access)).await,
     };
     let snapshot = stream::iter(views).map(|view: TopologyView| Ok(render::snapshot(&view)));
     let synced = stream::iter([Ok(render::synced(token))]);
-    snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, leaving))).boxed()
+    snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, access, leaving))).boxed()
 }
 
 impl Watch {
+    /// Topologies of a namespace may be told of.
+    fn sees(&self, namespace: &Namespace, access: &Access) -> bool {
+        match &self.namespace {
+            Some(wanted) => wanted == namespace,
+            None => access.sees(namespace),
+        }
+    }
+
     fn wants(&self, key: &TopologyKey) -> bool {
         match &self.key {
             Some(wanted) => wanted == key,
@@ -50,6 +59,7 @@ struct Follower {
     /// It has kept up with what happens. If it falls behind later it is sent away before it loses an event; one that
     /// resumes may begin far behind.
     keeps_up: bool,
+    access: Access,
     leaving: Leaving,
 }
 
@@ -65,8 +75,24 @@ fn follow(follower: Follower) -> impl stream::Stream<Item = Result<WatchTopologi
 }
 
 impl Follower {
-    fn new(engine: Engine, watch: Watch, token: ResumeToken, leaving: Leaving) -> Self {
-        Self { engine, watch, token, keeps_up: false, leaving }
+    fn new(engine: Engine, watch: Watch, token: ResumeToken, access: Access, leaving: Leaving) -> Self {
+        Self { engine, watch, token, keeps_up: false, access, leaving }
+    }
+
+    /// Returns when this watch may not go on: its right is gone, or the connection is old.
+    async fn over(access: &mut Access, watch: &Watch) -> Status {
+        let still = access.clone();
+        let right = async {
+            match &watch.namespace {
+                Some(namespace) => access.lost(namespace).await,
+                None => access.moved().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            status = right => status,
+            status = still.retired() => status,
+        }
     }
 
     async fn next(&mut self) -> Result<Event, Status> {
@@ -79,11 +105,14 @@ impl Follower {
                 nearly => self.keeps_up |= !nearly,
             }
             let event = tokio::select! {
-                event = self.engine.events().after(self.token) => event?,
+                // First, so that nothing is told after a right was taken away.
+                biased;
+                status = Self::over(&mut self.access, &self.watch) => return Err(status),
                 () = self.leaving.asked() => return Err(ChangeError::ShuttingDown.into()),
+                event = self.engine.events().after(self.token) => event?,
             };
             self.token = event.token;
-            if self.watch.wants(&event.key) {
+            if self.watch.sees(&event.key.namespace, &self.access) && self.watch.wants(&event.key) {
                 return Ok(event);
             }
         }

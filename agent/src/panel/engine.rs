@@ -122,9 +122,10 @@ impl Engine {
         self.look_by(key, Instant::now() + READER).await.ok_or_else(|| absent(key))
     }
 
-    /// All topologies of a namespace or of the node as `get` shows them, by key.
-    pub async fn list(&self, namespace: Option<&Namespace>) -> Vec<TopologyView> {
-        let keys = self.ledger().keys(namespace);
+    /// All topologies of the namespaces that are wanted as `get` shows them, by key. The others are not looked at.
+    pub async fn list(&self, wanted: impl Fn(&Namespace) -> bool) -> Vec<TopologyView> {
+        let mut keys = self.ledger().keys(None);
+        keys.retain(|key| wanted(&key.namespace));
         let mut views = Vec::with_capacity(keys.len());
         let until = Instant::now() + READER;
         for key in keys {

@@ -4,7 +4,8 @@ use crate::{
     domain::{
         assign::AssignError,
         intent::Generation,
-        name::{ElementName, TopologyKey},
+        name::{ElementName, Namespace, TopologyKey},
+        quota::Excess,
         spec::InterfaceId,
         status::State,
         violation::{Violation, list},
@@ -31,6 +32,14 @@ pub enum ChangeError {
         subject: String,
         /// How many may be.
         limit: usize,
+    },
+    /// More than the policy lets a namespace have.
+    #[error("the quota of namespace {namespace}: {excess}")]
+    Quota {
+        /// Which namespace.
+        namespace: Namespace,
+        /// What is too much.
+        excess: Excess,
     },
     /// No name or address can be chosen.
     #[error(transparent)]

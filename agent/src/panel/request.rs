@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::SystemTime};
 use tokio::time::Instant;
 
 use crate::{
-    domain::{edit::Edit, if_name::IfName, intent::Generation, name::TopologyKey, spec::TopologySpec},
+    domain::{edit::Edit, if_name::IfName, intent::Generation, name::TopologyKey, quota::Quota, spec::TopologySpec},
     kernel::Capability,
 };
 
@@ -25,6 +25,8 @@ pub struct Apply {
     pub spec: TopologySpec,
     /// May it?
     pub fence: Fence,
+    /// How much its namespace may have.
+    pub quota: Quota,
     /// Wait for READY until then; `None`: reply at once.
     pub until: Option<Instant>,
 }
@@ -38,6 +40,8 @@ pub struct Change {
     pub edit: Edit,
     /// May it?
     pub fence: Fence,
+    /// How much its namespace may have.
+    pub quota: Quota,
     /// Wait for READY of the element until then; `None`: reply at once.
     pub until: Option<Instant>,
 }

@@ -18,6 +18,8 @@ use crate::{
 
 use super::{
     RunError,
+    connection::Connection,
+    tls::{self, Tls},
     unix_socket::{self, Held, SocketError},
 };
 
@@ -43,8 +45,10 @@ pub enum ListenError {
 pub(super) enum Listener {
     /// A unix socket with its file.
     Unix(UnixListener, Held),
-    /// A TCP port.
+    /// A TCP port without TLS.
     Tcp(TcpIncoming, SocketAddr),
+    /// A TCP port with TLS, and how old its connections may become.
+    Tls(TcpIncoming, SocketAddr, Tls, Duration),
 }
 
 impl Listener {
@@ -77,7 +81,15 @@ impl Listener {
     pub(super) fn endpoint(&self) -> Endpoint {
         match self {
             Self::Unix(_, held) => Endpoint::Unix(held.path().to_owned()),
-            Self::Tcp(_, bound) => Endpoint::Tcp(*bound),
+            Self::Tcp(_, bound) | Self::Tls(_, bound, ..) => Endpoint::Tcp(*bound),
+        }
+    }
+
+    /// Speaks TLS where it is a TCP port.
+    pub(super) fn with_tls(self, tls: Tls, max_connection_age: Duration) -> Self {
+        match self {
+            Self::Tcp(incoming, bound) => Self::Tls(incoming, bound, tls, max_connection_age),
+            other => other,
         }
     }
 
@@ -91,25 +103,34 @@ impl Listener {
         self,
         routes: Routes,
         layer: CallLayer,
-        mut leaving: Leaving,
+        leaving: Leaving,
     ) -> Result<Option<Held>, RunError> {
-        let router = server(layer).add_routes(routes);
-        let asked = async move { leaving.asked().await };
+        let routes = routes.prepare();
+        let mut asked = leaving.clone();
+        let asked = async move { asked.asked().await };
         match self {
             Self::Unix(listener, held) => {
-                let incoming = patient(UnixListenerStream::new(listener));
+                let incoming = patient(UnixListenerStream::new(listener)).map(|new| new.and_then(Connection::local));
+                let router = server(layer).add_routes(routes);
                 router.serve_with_incoming_shutdown(incoming, asked).await.map_err(RunError::Serve)?;
                 Ok(Some(held))
             }
             Self::Tcp(incoming, _) => {
-                router.serve_with_incoming_shutdown(patient(incoming), asked).await.map_err(RunError::Serve)?;
+                let incoming = patient(incoming).map(|new| new.and_then(Connection::anonymous));
+                let router = server(layer).add_routes(routes);
+                router.serve_with_incoming_shutdown(incoming, asked).await.map_err(RunError::Serve)?;
+                Ok(None)
+            }
+            Self::Tls(incoming, _, tls, max_age) => {
+                tls::serve(patient(incoming), tls, max_age, routes, layer, leaving).await;
                 Ok(None)
             }
         }
     }
 }
 
-fn server(layer: CallLayer) -> Server<Stack<CallLayer, Identity>> {
+/// A server of calls, for any number of connections.
+pub(super) fn server(layer: CallLayer) -> Server<Stack<CallLayer, Identity>> {
     Server::builder()
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE))

@@ -1,9 +1,10 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use podwire_client::Tls;
 
 use crate::{exit, manifest::parse_duration};
 
@@ -11,14 +12,51 @@ use crate::{exit, manifest::parse_duration};
 #[derive(Debug, Parser)]
 #[command(name = "podwire", version, after_help = exit::HELP, max_term_width = 100)]
 pub struct Arguments {
-    /// Where the agent listens: `unix:///path` or `tcp://host:port`.
-    #[arg(long, global = true, env = "PODWIRE_AGENT", default_value = podwire_client::DEFAULT_TARGET, value_name = "TARGET")]
-    pub(crate) agent: String,
+    #[command(flatten)]
+    pub(crate) agent: Agent,
     /// What to write to the standard output: tables for people, documents with the field names of the API for programs.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(crate) output: Format,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Which agent, and by which certificate.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Agent {
+    /// Where the agent listens: `unix:///path`, `tls://host:port`, or without encryption `tcp://host:port`.
+    #[arg(long = "agent", global = true, env = "PODWIRE_AGENT", default_value = podwire_client::DEFAULT_TARGET, value_name = "TARGET")]
+    pub(crate) target: String,
+    /// For `tls://`: your certificate, PEM.
+    #[arg(long, global = true, env = "PODWIRE_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// For `tls://`: the key of your certificate, PEM.
+    #[arg(long, global = true, env = "PODWIRE_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// For `tls://`: the authorities that sign agents' certificates, PEM.
+    #[arg(long, global = true, env = "PODWIRE_TLS_CA", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// For `tls://`: what the agent's certificate is for, a DNS name or a SPIFFE ID. Default: the host of --agent.
+    #[arg(long, global = true, env = "PODWIRE_TLS_SERVER_NAME", value_name = "NAME")]
+    tls_server_name: Option<String>,
+}
+
+impl Agent {
+    /// The files of TLS, where all three are given. A unix socket needs none.
+    pub(crate) fn tls(&self) -> Option<Tls> {
+        let (cert, key, ca) = (self.tls_cert.as_ref()?, self.tls_key.as_ref()?, self.tls_ca.as_ref()?);
+        let tls = Tls::new(cert, key, ca);
+        Some(match &self.tls_server_name {
+            Some(name) => tls.server_name(name),
+            None => tls,
+        })
+    }
+}
+
+impl fmt::Display for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.target)
+    }
 }
 
 /// Form of the output.

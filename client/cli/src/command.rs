@@ -27,7 +27,7 @@ use podwire_client::Client;
 pub(crate) use filter::parse as program;
 
 use crate::{
-    arguments::{Arguments, Command, Fence},
+    arguments::{Agent, Arguments, Command, Fence},
     exit::Failure,
     output::Output,
 };
@@ -37,7 +37,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs one command.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
-    let agent = arguments.agent.as_str();
+    let agent = &arguments.agent;
     match arguments.command {
         Command::Apply(apply) => apply::run(agent, apply, output).await,
         Command::Plan(plan) => plan::run(agent, plan, output).await,
@@ -63,8 +63,12 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
 }
 
 /// Connects to the agent.
-async fn connect(agent: &str) -> Result<Client, Failure> {
-    Ok(Client::connect(agent).await?)
+async fn connect(agent: &Agent) -> Result<Client, Failure> {
+    let builder = match agent.tls() {
+        Some(tls) => Client::builder().tls(tls),
+        None => Client::builder(),
+    };
+    Ok(builder.connect(agent.target.as_str()).await?)
 }
 
 /// The deadline of a changing call.

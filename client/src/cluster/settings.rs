@@ -30,7 +30,8 @@ pub struct ClusterBuilder(Settings);
 pub(super) struct Settings {
     pub(super) namespace: String,
     pub(super) selector: String,
-    pub(super) address: Address,
+    pub(super) port: u16,
+    pub(super) address: Option<Address>,
     pub(super) client: ClientBuilder,
     pub(super) api_timeout: Duration,
 }
@@ -40,15 +41,23 @@ impl Default for ClusterBuilder {
         Self(Settings {
             namespace: AGENT_NAMESPACE.to_owned(),
             selector: AGENT_SELECTOR.to_owned(),
-            address: at_port(AGENT_PORT),
+            port: AGENT_PORT,
+            address: None,
             client: Client::builder(),
             api_timeout: API_TIMEOUT,
         })
     }
 }
 
-fn at_port(port: u16) -> Address {
-    Arc::new(move |agent| agent.host_ip.map(|ip| SocketAddr::new(ip, port).into()))
+impl Settings {
+    /// Where an agent listens: with TLS where its clients have files for it.
+    pub(super) fn target(&self, agent: &AgentPod) -> Option<Target> {
+        if let Some(address) = &self.address {
+            return address(agent);
+        }
+        let target = Target::from(SocketAddr::new(agent.host_ip?, self.port));
+        Some(if self.client.is_tls() { target.with_tls() } else { target })
+    }
 }
 
 impl ClusterBuilder {
@@ -64,20 +73,22 @@ impl ClusterBuilder {
         self
     }
 
-    /// TCP port of the agents, at the address of their node. Default: [`AGENT_PORT`].
+    /// TCP port of the agents, at the address of their node. Default: [`AGENT_PORT`]. It is TLS where the clients have
+    /// files for it (`ClientBuilder::tls`): give their `Tls` a `server_name` where the agents' certificates have no
+    /// addresses of nodes.
     pub fn port(mut self, port: u16) -> Self {
-        self.0.address = at_port(port);
+        (self.0.port, self.0.address) = (port, None);
         self
     }
 
     /// How the address of an agent is made of its pod, in place of [`ClusterBuilder::port`]. None is an error that names
     /// the pod.
     pub fn address(mut self, address: impl Fn(&AgentPod) -> Option<Target> + Send + Sync + 'static) -> Self {
-        self.0.address = Arc::new(address);
+        self.0.address = Some(Arc::new(address));
         self
     }
 
-    /// Deadlines of the clients that are made.
+    /// Deadlines of the clients that are made, and their files of TLS.
     pub fn client(mut self, client: ClientBuilder) -> Self {
         self.0.client = client;
         self

@@ -22,7 +22,12 @@ impl Error {
             What { hint, cause: Some(status.clone()), ..What::new(Code::Unavailable, message) }.into()
         } else if cause::<hyper::Error>(&status).is_some() {
             let message = format!("the agent at {target} hung up before its answer was complete");
-            let hint = Some("it may be restarting: repeat the call, repeats are free".to_owned());
+            let hint = if target.is_unix() || target.is_tls() {
+                "it may be restarting: repeat the call, repeats are free"
+            } else {
+                "it may be restarting: repeat the call, repeats are free; or does it speak TLS there? then write tls://"
+            };
+            let hint = Some(hint.to_owned());
             What { hint, cause: Some(status), ..What::new(Code::Unavailable, message) }.into()
         } else {
             Self::from(status)

@@ -7,7 +7,18 @@ fn the_client_stays_thin() {
     let tree = tree(&["-p", "podwire-client", "-e", "normal"]);
     let names: Vec<_> = names(&tree).collect();
     assert!(names.contains(&"podwire-proto"), "{tree}");
-    for heavy in ["rtnetlink", "nix", "netns-rs", "podwire-agent", "netlink-sys", "clap", "kube", "k8s-openapi"] {
+    for heavy in [
+        "rtnetlink",
+        "nix",
+        "netns-rs",
+        "podwire-agent",
+        "netlink-sys",
+        "clap",
+        "kube",
+        "k8s-openapi",
+        "rustls",
+        "ring",
+    ] {
         assert!(!names.contains(&heavy), "{heavy} is in\n{tree}");
     }
 }
@@ -21,6 +32,18 @@ fn only_the_feature_brings_the_kubernetes_api() {
     let with = tree(&["-p", "podwire-client", "--features", "kube", "-e", "normal"]);
     for wanted in ["kube", "k8s-openapi", "ring"] {
         assert!(names(&with).any(|name| name == wanted), "{wanted} is not in\n{with}");
+    }
+}
+
+#[test]
+fn tls_is_rustls_with_ring_and_nothing_else() {
+    let with = tree(&["-p", "podwire-client", "--features", "tls", "-e", "normal"]);
+    for wanted in ["rustls", "ring"] {
+        assert!(names(&with).any(|name| name == wanted), "{wanted} is not in\n{with}");
+    }
+    let workspace = tree(&["--workspace", "-e", "normal,build,dev"]);
+    for other in ["aws-lc-rs", "aws-lc-sys", "openssl", "native-tls"] {
+        assert!(!names(&workspace).any(|name| name == other), "{other} is in\n{workspace}");
     }
 }
 

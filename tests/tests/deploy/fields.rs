@@ -78,6 +78,7 @@ fn settings() -> BTreeSet<String> {
     let others = [
         "kustomize/base/daemonset.yaml",
         "kustomize/components/tcp/listen.yaml",
+        "kustomize/components/tls/agent.yaml",
         "helm/podwire/templates/daemonset.yaml",
     ];
     let others = others.map(str::to_owned);
@@ -93,7 +94,7 @@ fn every_setting_in_the_manifests_is_one_of_the_program() {
     private(async |lab| {
         let help = help(lab, &[]);
         let settings = settings();
-        assert!(settings.len() >= 6, "{settings:?}");
+        assert!(settings.len() >= 12, "{settings:?}");
         for name in settings {
             assert!(help.contains(&format!("[env: {name}=")), "{name}: {help}");
         }

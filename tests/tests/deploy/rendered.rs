@@ -20,11 +20,12 @@ pub(crate) const OVERLAYS: [(&str, &[&str], &str); 6] = [
 ];
 
 /// Component, the overlay that it is for, and values of the chart.
-const COMPONENTS: [(&str, &str, &[&str]); 4] = [
+const COMPONENTS: [(&str, &str, &[&str]); 5] = [
     ("cni", "containerd", &["cni.enabled=true"]),
     ("cni-removal", "crio-cni", &["runtime=crio", "cni.enabled=true", "cni.remove=true"]),
     ("scheduler", "containerd", &["scheduler.enabled=true"]),
     ("tcp", "containerd", &["insecurePlaintextTcp.port=7411"]),
+    ("tls", "containerd", &["tls.secretName=podwire-agent-tls"]),
 ];
 
 /// What kustomize makes of an overlay.
@@ -175,6 +176,8 @@ fn a_port_is_opened_beside_the_socket_where_that_is_asked_for_and_nowhere_else()
     let Some(rendered) = chart(&["insecurePlaintextTcp.port=7000"]) else { return };
     assert_eq!(listens(&rendered), open(7000));
     assert_eq!(listens(&chart(&[]).unwrap()), []);
+    let both = manifest::helm(&["insecurePlaintextTcp.port=7000", "tls.secretName=a"]).unwrap_err();
+    assert!(format!("{both:#}").contains("either encrypted or not"), "{both:#}");
 }
 
 #[test]
@@ -240,6 +243,8 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         "scheduler.enabled=1",
         "insecurePlaintextTcp.port=65536",
         "insecurePlaintextTcp.enabled=true",
+        "tls.port=0",
+        "tls.secretName=A",
         "privileged=false",
     ] {
         match manifest::helm(&[wrong]) {

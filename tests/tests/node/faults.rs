@@ -10,6 +10,7 @@ use podwire_agent::{
     domain::{
         impairment::Impairment,
         name::TopologyKey,
+        quota::Quota,
         spec::{
             AttachmentSpec, BridgeSpec, InterfaceSpec, IpamSpec, LinkMode, LinkSpec, PodOwner, RouteSpec, SubnetSpec,
             Target, TopologySpec,
@@ -145,7 +146,10 @@ impl Patient {
     }
 
     async fn apply(&self, spec: TopologySpec) -> Result<State, ChangeError> {
-        self.engine.apply(Apply { spec, fence: Fence::default(), until: None }).await.map(|view| view.state())
+        self.engine
+            .apply(Apply { spec, fence: Fence::default(), quota: Quota::default(), until: None })
+            .await
+            .map(|view| view.state())
     }
 
     /// What a start after a crash at this moment would find.
@@ -162,7 +166,11 @@ impl Patient {
 
     /// A second look finds nothing to do.
     async fn is_clean(&self, spec: TopologySpec, when: &str) {
-        let plan = self.engine.plan(Apply { spec, fence: Fence::default(), until: None }).await.unwrap();
+        let plan = self
+            .engine
+            .plan(Apply { spec, fence: Fence::default(), quota: Quota::default(), until: None })
+            .await
+            .unwrap();
         assert!(plan.0.is_empty(), "{when}: {:?}", plan.0);
     }
 }

@@ -22,6 +22,7 @@ mod command;
 mod deaf;
 mod devices;
 mod disk;
+mod door;
 mod faults;
 mod fights;
 mod full;

@@ -11,6 +11,7 @@ use std::{
 use podwire_agent::{
     domain::{
         name::{Namespace, TopologyKey},
+        quota::Quota,
         spec::TopologySpec,
         status::State,
     },
@@ -108,7 +109,7 @@ fn one(name: &str, pod: &str) -> Apply {
         attachments: vec![faults::plug("p", pod, &format!("net{name}"), "lan")],
         ..TopologySpec::empty(key(name))
     };
-    Apply { spec, fence: Fence::default(), until: None }
+    Apply { spec, fence: Fence::default(), until: None, quota: Quota::default() }
 }
 
 async fn in_time<T>(what: &str, read: impl Future<Output = T>) -> T {
@@ -140,7 +141,7 @@ fn a_heal_that_hangs_holds_up_no_reader_and_no_other_topology() {
         in_time("Apply of another topology", engine.apply(one("3", "quick"))).await.unwrap();
         in_time("ListPods", engine.pods()).await.unwrap();
         let namespace: Namespace = "lessons".parse().unwrap();
-        let all = in_time("List", engine.list(Some(&namespace))).await;
+        let all = in_time("List", engine.list(|of| *of == namespace)).await;
         assert_eq!(all.len(), 3, "also the one that hangs");
         let same = in_time("Get of the topology that hangs", engine.get(&key("1"))).await.unwrap();
         assert_eq!(same.intent.spec, one("1", "slow").spec);

@@ -17,11 +17,13 @@ const ROOMS: [(&str, &[&str]); 6] = [
 
 /// What only some rooms may use of other people's: each room is the only one that does its thing. `pods/cri` is a part of
 /// a room: the container runtime speaks gRPC, and the rest of `pods` does not.
-const TRADES: [(&[&str], &[&str]); 6] = [
+const TRADES: [(&[&str], &[&str]); 7] = [
     (&["podwire_proto", "tonic"], &["api", "pods/cri"]),
     (&["prost", "prost_types", "tonic_types", "tonic_health", "tonic_reflection"], &["api"]),
     (&["rtnetlink", "netlink_packet_core", "netlink_packet_route", "netlink_sys", "netlink_proto"], &["kernel"]),
     (&["nix", "netns_rs", "socket2"], &["kernel", "pods"]),
+    // Who is there is known before any room is entered.
+    (&["rustls", "tokio_rustls", "webpki", "serde_saphyr"], &[]),
     // Capabilities are dropped once, before any room is entered.
     (&["rustix"], &[]),
     (&["tokio", "inotify", "futures_util", "tower"], &["kernel", "pods", "store", "panel", "api"]),

@@ -13,6 +13,7 @@ use podwire_agent::{
     domain::{
         intent::PodKey,
         name::Namespace,
+        quota::Quota,
         spec::{LinkMode, PodOwner, TopologySpec},
         status::State,
     },
@@ -110,7 +111,7 @@ fn lan() -> TopologySpec {
 }
 
 async fn apply(engine: &Engine, spec: TopologySpec) -> State {
-    engine.apply(Apply { spec, fence: Fence::default(), until: None }).await.unwrap().state()
+    engine.apply(Apply { spec, fence: Fence::default(), until: None, quota: Quota::default() }).await.unwrap().state()
 }
 
 fn record(store: &MemoryStore) -> Record {

@@ -10,6 +10,7 @@ use crate::{
         edit::Edit,
         intent::Generation,
         name::{ElementName, Namespace, NetnsName, PodName, TopologyKey},
+        quota::Quota,
     },
     panel::{Change, ChangeError, Fence},
 };
@@ -187,7 +188,7 @@ impl Call {
         let edit = edit(&mut found);
         let (key, edit) = found.finish(key.zip(edit))?;
         let fence = Fence { generation: Generation(self.generation), force: self.force };
-        Ok(Change { key, edit, fence, until: self.until })
+        Ok(Change { key, edit, fence, quota: Quota::default(), until: self.until })
     }
 }
 

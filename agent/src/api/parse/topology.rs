@@ -11,6 +11,7 @@ use crate::{
         check::{MAX_ELEMENTS, check},
         intent::Generation,
         name::{Namespace, TopologyKey},
+        quota::Quota,
         spec::TopologySpec,
         violation::Violation,
     },
@@ -39,7 +40,7 @@ pub(crate) fn apply(request: Request<v1::ApplyTopologyRequest>) -> Result<Apply,
     let until = until(request.metadata(), request.get_ref().until_ready);
     let request = request.into_inner();
     let (spec, generation) = topology(request.topology)?;
-    Ok(Apply { spec, fence: Fence { generation, force: request.force }, until })
+    Ok(Apply { spec, fence: Fence { generation, force: request.force }, quota: Quota::default(), until })
 }
 
 /// An apply that is only planned.
@@ -49,7 +50,7 @@ pub(crate) fn apply(request: Request<v1::ApplyTopologyRequest>) -> Result<Apply,
 /// As `apply`.
 pub(crate) fn plan(request: v1::PlanTopologyRequest) -> Result<Apply, ChangeError> {
     let (spec, generation) = topology(request.topology)?;
-    Ok(Apply { spec, fence: Fence { generation, force: request.force }, until: None })
+    Ok(Apply { spec, fence: Fence { generation, force: request.force }, quota: Quota::default(), until: None })
 }
 
 /// Which topology to get.

@@ -184,3 +184,31 @@ proptest! {
         prop_assert!(header_bytes(&status) < 8192, "{}", header_bytes(&status));
     }
 }
+
+#[test]
+fn whose_a_claim_is_only_those_are_told_who_may_see_it() {
+    let owner = || Box::new(TopologyKey { namespace: "yours".parse().unwrap(), name: "secret".parse().unwrap() });
+    let (field, parent) = (String::new, || "up0".to_owned());
+    let errors = || {
+        [
+            AssignError::NameTaken { field: field(), name: "net1".into(), pod: "p".into(), owner: owner() },
+            AssignError::AddressTaken {
+                field: field(),
+                address: [10, 0, 0, 1].into(),
+                parent: parent(),
+                owner: owner(),
+            },
+            AssignError::VlanTaken { field: field(), vlan: 7.try_into().unwrap(), parent: parent(), owner: owner() },
+        ]
+    };
+    for (open, closed) in errors().into_iter().zip(errors()) {
+        let told = veiled(ChangeError::Assign(open), |namespace| namespace.as_str() == "yours");
+        assert!(told.message().contains("yours/secret"), "{told:?}");
+        let veiled = veiled(ChangeError::Assign(closed), |namespace| namespace.as_str() == "mine");
+        let reason = |status: &Status| status.get_details_error_info().unwrap().reason;
+        assert_eq!((veiled.code(), reason(&veiled)), (told.code(), reason(&told)));
+        assert!(veiled.message().ends_with("choose another one") || veiled.message().ends_with("or none"));
+        let everything = format!("{veiled:?} {:?}", veiled.get_error_details());
+        assert!(!everything.contains("yours") && !everything.contains("secret"), "{everything}");
+    }
+}

@@ -99,6 +99,7 @@ impl Engine {
             }
         }
         let intent = self.choose(apply.spec.clone(), former.as_deref(), apply.fence, Ownership::Apply, ledger)?;
+        ledger.check_quota(&apply.quota, former.as_deref(), &intent)?;
         Ok((intent, former))
     }
 

@@ -35,7 +35,7 @@ impl Engine {
 
     /// The topology after it, and the event after which it may have changed.
     async fn change_in_turn(&self, change: Change) -> Result<Option<(TopologyView, ResumeToken)>, ChangeError> {
-        let Change { key, edit: wanted, fence, .. } = change;
+        let Change { key, edit: wanted, fence, quota, .. } = change;
         let _turn = self.0.turns.take(&key).await;
         self.finish_earlier_change(&key).await;
         let token = self.events().latest();
@@ -57,6 +57,7 @@ impl Engine {
                 None
             } else {
                 let mut intent = self.choose(spec, former.as_deref(), fence, ownership, &ledger)?;
+                ledger.check_quota(&quota, former.as_deref(), &intent)?;
                 if let (Ownership::Apply, Some(former)) = (ownership, &former) {
                     intent.applied = (intent.spec != *former.body()).then(|| Box::new(former.body().clone()));
                     intent.applied_at = former.applied_at;

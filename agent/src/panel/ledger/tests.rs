@@ -1,9 +1,11 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::domain::{
     check::sample,
     intent::{Assigned, Ownership},
     mac::Mac,
-    spec::{AttachmentSpec, DeviceSpec, End, MacvlanMode, Target, TopologySpec},
+    spec::{AttachmentSpec, DeviceSpec, End, InterfaceId, MacvlanMode, Target, TopologySpec},
 };
 
 fn key(name: &str) -> TopologyKey {

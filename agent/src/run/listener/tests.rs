@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use tonic::transport::{Channel, Endpoint as Address};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -9,6 +9,10 @@ use crate::api::leaving;
 fn health() -> (tonic_health::server::HealthReporter, Routes) {
     let (reporter, health) = tonic_health::server::health_reporter();
     (reporter, Routes::new(health))
+}
+
+fn layer() -> CallLayer {
+    CallLayer::new(tokio::sync::watch::channel(Arc::default()).1)
 }
 
 async fn client(endpoint: &Endpoint) -> HealthClient<Channel> {
@@ -25,7 +29,7 @@ async fn calls_come_in_by_every_kind_of_socket() {
         let listener = Listener::bind(&endpoint).await.unwrap();
         let bound = listener.endpoint();
         let (leave, leaving) = leaving();
-        let server = tokio::spawn(listener.serve(routes, CallLayer::new(), leaving));
+        let server = tokio::spawn(listener.serve(routes, layer(), leaving));
         let answer = client(&bound).await.check(HealthCheckRequest::default()).await.unwrap();
         assert!(answer.metadata().contains_key("podwire-request-id"));
         assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
@@ -42,7 +46,7 @@ async fn whoever_leaves_takes_no_new_calls_and_finishes_the_old_ones() {
     let (mut reporter, routes) = health();
     let listener = Listener::bind(&endpoint).await.unwrap();
     let (leave, leaving) = leaving();
-    let server = tokio::spawn(listener.serve(routes, CallLayer::new(), leaving));
+    let server = tokio::spawn(listener.serve(routes, layer(), leaving));
     let mut watch = client(&endpoint).await.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     leave.ask();

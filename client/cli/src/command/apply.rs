@@ -3,10 +3,15 @@
 use podwire_client::{Client, v1};
 
 use super::{connect, fenced, question, reading};
-use crate::{arguments::Apply, exit::Failure, output::Output, progress, view};
+use crate::{
+    arguments::{Agent, Apply},
+    exit::Failure,
+    output::Output,
+    progress, view,
+};
 
 /// Reads the manifests, says what goes, and applies.
-pub(super) async fn run(agent: &str, arguments: Apply, output: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(agent: &Agent, arguments: Apply, output: &mut Output) -> Result<(), Failure> {
     let topology = reading::topology(&arguments.manifests, output)?;
     let client = connect(agent).await?;
     removals(&client, &topology, &arguments, output).await?;

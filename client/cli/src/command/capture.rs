@@ -10,10 +10,14 @@ use podwire_client::CaptureRequest;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{connect, filter};
-use crate::{arguments::Capture, exit::Failure, output::Output};
+use crate::{
+    arguments::{Agent, Capture},
+    exit::Failure,
+    output::Output,
+};
 
 /// Writes frames until there are enough, what is captured goes away, or somebody interrupts it.
-pub(super) async fn run(agent: &str, arguments: Capture, output: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(agent: &Agent, arguments: Capture, output: &mut Output) -> Result<(), Failure> {
     let to_file = arguments.write.as_deref().filter(|path| *path != Path::new("-"));
     if to_file.is_none() && io::stdout().is_terminal() {
         return Err(usage(

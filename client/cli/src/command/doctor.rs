@@ -3,13 +3,13 @@
 use podwire_client::{Error, v1};
 
 use super::{connect, node};
-use crate::{exit::Failure, output::Output, state, table::Table, view};
+use crate::{arguments::Agent, exit::Failure, output::Output, state, table::Table, view};
 
 /// Capabilities without which no topology works; the others are missed only by those who ask for what they are for.
 const NEEDED: [&str; 3] = ["veth", "bridge", "mirred"];
 
 /// Looks at everything and says what needs a look.
-pub(super) async fn run(agent: &str, output: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(agent: &Agent, output: &mut Output) -> Result<(), Failure> {
     let client = connect(agent).await?;
     let node = client.get_node().await?;
     if !output.is_table() {

@@ -3,10 +3,16 @@
 use podwire_client::v1;
 
 use super::{connect, fenced, reading};
-use crate::{arguments::Plan, exit::Failure, output::Output, progress, table::Table};
+use crate::{
+    arguments::{Agent, Plan},
+    exit::Failure,
+    output::Output,
+    progress,
+    table::Table,
+};
 
 /// Shows the steps that an apply would take.
-pub(super) async fn run(agent: &str, arguments: Plan, output: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(agent: &Agent, arguments: Plan, output: &mut Output) -> Result<(), Failure> {
     let topology = reading::topology(&arguments.manifests, output)?;
     let client = connect(agent).await?;
     let change = fenced!(client.plan(topology), &client, &arguments.manifests.fence, false);

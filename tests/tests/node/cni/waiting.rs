@@ -16,6 +16,7 @@ use podwire_agent::{
         intent::PodKey,
         name::{Namespace, PodName},
         observed::SandboxId,
+        quota::Quota,
         spec::{PodOwner, TopologySpec},
         status::State,
     },
@@ -103,7 +104,7 @@ fn it_waits_for_the_pods_own_interfaces_until_its_deadline() {
             attachments: vec![plug("pa", "a", "net1", "lan"), plug("pb", "b", "net1", "lan")],
             ..TopologySpec::empty(key())
         };
-        engine.apply(Apply { spec, fence: Fence::default(), until: None }).await.unwrap();
+        engine.apply(Apply { spec, fence: Fence::default(), quota: Quota::default(), until: None }).await.unwrap();
 
         let started = Instant::now();
         let soon = started + Duration::from_millis(200);

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use podwire_agent::{domain::name::TopologyKey, domain::status::State, panel::Apply, panel::Fence, store::MemoryStore};
+use podwire_agent::{
+    domain::name::TopologyKey, domain::quota::Quota, domain::status::State, panel::Apply, panel::Fence,
+    store::MemoryStore,
+};
 use podwire_tests::{
     condition::{eventually, holds},
     lab::{Lab, snapshot::Snapshot},
@@ -126,7 +129,7 @@ fn whatever_fails_when_an_orphan_is_removed_it_is_tried_again() {
         for call in [Call::Step, Call::Open] {
             for at in 0.. {
                 let when = format!("{call:?} {at}");
-                let apply = Apply { spec: orphan(), fence: Fence::default(), until: None };
+                let apply = Apply { spec: orphan(), fence: Fence::default(), quota: Quota::default(), until: None };
                 // Its intent is in no store that the next one reads.
                 let records = MemoryStore::default();
                 podwire_agent::store::Store::put(&records, &key(), &patient.record().unwrap()).unwrap();

@@ -1,0 +1,137 @@
+//! What is written down of calls: each one that was refused for who made it, and each one that changes or films something.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use serde::Serialize;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::{
+    caller::Caller,
+    rights::{Need, need},
+};
+use crate::domain::policy::Verb;
+
+/// Keeps what is written down. It is asked before the caller has the answer.
+pub trait Auditor: Send + Sync {
+    /// Writes it down. What cannot be written is for the auditor to tell.
+    fn note(&self, entry: &Entry);
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Always `audit`: other lines may go the same way.
+    pub kind: &'static str,
+    /// When it was answered, RFC 3339 in UTC.
+    pub time: String,
+    /// Its id in the log and in the answer.
+    pub id: String,
+    /// Who.
+    pub who: String,
+    /// From where.
+    pub from: String,
+    /// Service and method.
+    pub call: String,
+    /// What it is about: a namespace, a topology or an element. Empty: refused before it was read, or about the node.
+    pub object: String,
+    /// The status as gRPC calls it, or `CALLER_GONE`: it is not known whether what was asked was done.
+    pub result: String,
+    /// The reason of an error.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What the caller was told.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// What a call turns out to be about, once its message is read. All clones are one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Object(Arc<Mutex<String>>);
+
+impl Object {
+    /// It is about this, more exactly than was known.
+    pub(super) fn is(&self, object: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = object;
+    }
+
+    fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A call that may be written down.
+pub(super) struct Audited {
+    auditor: Arc<dyn Auditor>,
+    id: String,
+    path: String,
+    who: String,
+    from: String,
+    pub(super) object: Object,
+}
+
+impl Audited {
+    /// A call that has come in.
+    pub(super) fn new(auditor: Arc<dyn Auditor>, id: String, path: &str, caller: &Caller) -> Self {
+        let (who, from) = (caller.identity().to_string(), caller.from().to_owned());
+        Self { auditor, id, path: path.to_owned(), who, from, object: Object::default() }
+    }
+
+    /// It was answered; `None`: well, or as a stream. Or its caller went away.
+    pub(super) fn end(&self, status: Option<&Status>, caller_gone: bool) {
+        let code = status.map_or(Code::Ok, Status::code);
+        let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated | Code::ResourceExhausted);
+        if !refused && !changes(&self.path) {
+            return;
+        }
+        let details = status.map(StatusExt::get_error_details);
+        let reason = details.and_then(|details| details.error_info().map(|info| info.reason.clone()));
+        self.auditor.note(&Entry {
+            kind: "audit",
+            time: prost_types::Timestamp::from(SystemTime::now()).to_string(),
+            id: self.id.clone(),
+            who: self.who.clone(),
+            from: self.from.clone(),
+            call: self.path.trim_start_matches('/').to_owned(),
+            object: self.object.get(),
+            result: if caller_gone { "CALLER_GONE".to_owned() } else { word(code).to_owned() },
+            reason: reason.unwrap_or_default(),
+            message: status.map(|status| status.message().to_owned()).unwrap_or_default(),
+        });
+    }
+}
+
+/// Whether a call changes something, or shows frames.
+fn changes(path: &str) -> bool {
+    let harmless = path.ends_with("/PlanTopology") || path.ends_with("/ListNetns") || path.ends_with("/CheckSandbox");
+    match need(path) {
+        Some(Need::Namespace(verb) | Need::Somewhere(verb) | Need::Everywhere(verb)) => verb != Verb::Read && !harmless,
+        Some(Need::Nothing) | None => false,
+    }
+}
+
+/// As <https://grpc.io/docs/guides/status-codes/> has them.
+fn word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

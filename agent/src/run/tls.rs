@@ -1,0 +1,102 @@
+//! TLS of the TCP listeners: three files, read anew when they change.
+
+mod acceptor;
+mod material;
+mod names;
+mod validity;
+
+use std::{sync::Arc, time::SystemTime};
+
+use rustls::ServerConfig;
+use tokio::{sync::watch, time};
+
+use crate::config::TlsFiles;
+
+use self::material::Material;
+use super::files::{FileError, Follower, Named, read};
+
+pub(super) use acceptor::serve;
+pub use material::MaterialError;
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file is not what it should be.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+}
+
+/// What the files last were. All clones are one.
+#[derive(Debug, Clone)]
+pub(super) struct Tls(watch::Receiver<Material>);
+
+/// Keeps it so.
+pub(super) struct Reload {
+    files: [Named; 3],
+    follower: Follower,
+    material: watch::Sender<Material>,
+}
+
+impl Tls {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be used.
+    pub(super) fn load(files: TlsFiles) -> Result<(Self, Reload), TlsError> {
+        let files = [
+            Named { setting: "--tls-cert", path: files.cert },
+            Named { setting: "--tls-key", path: files.key },
+            Named { setting: "--tls-client-ca", path: files.client_ca },
+        ];
+        let contents = read(&files)?;
+        let (material, current) = watch::channel(Material::read(&files, &contents, SystemTime::now())?);
+        let follower = Follower::new(files.to_vec(), contents);
+        Ok((Self(current), Reload { files, follower, material }))
+    }
+
+    /// For the next handshake.
+    fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.borrow().config)
+    }
+}
+
+impl Reload {
+    /// Takes what comes, for as long as the agent runs. What cannot be used is refused, and what was there stays.
+    pub(super) async fn run(mut self) {
+        loop {
+            let expires = self.material.borrow().expires;
+            let left = expires.duration_since(SystemTime::now()).ok();
+            tokio::select! {
+                found = self.follower.changed() => self.take(found.map_err(TlsError::from)),
+                () = time::sleep(left.unwrap_or_default()), if left.is_some() => tracing::error!(
+                    file = %self.files[0].path.display(),
+                    expired = %prost_types::Timestamp::from(expires),
+                    "the agent's certificate has expired: nobody who checks it can call by TLS; have it renewed, the \
+                     agent takes the new one as it comes"
+                ),
+            }
+        }
+    }
+
+    fn take(&mut self, found: Result<Vec<Vec<u8>>, TlsError>) {
+        let read = |contents: Vec<Vec<u8>>| Ok(Material::read(&self.files, &contents, SystemTime::now())?);
+        match found.and_then(read) {
+            Ok(material) => {
+                let expires = prost_types::Timestamp::from(material.expires);
+                self.material.send_replace(material);
+                tracing::info!(%expires, "new certificates: taken for connections from now on");
+            }
+            Err(error) => tracing::error!(
+                error = %super::chain(&error),
+                "new certificates are refused, the ones before them stay: put the file right, it is read again as it changes"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

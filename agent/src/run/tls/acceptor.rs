@@ -1,0 +1,212 @@
+//! From a TCP connection to one with an identity.
+
+use std::{
+    collections::VecDeque,
+    future::ready,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{Stream, StreamExt, stream};
+use rustls::ServerConfig;
+use tokio::{
+    net::TcpStream,
+    sync::oneshot,
+    task::{self, AbortHandle, JoinSet},
+    time::{self, Instant},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tonic::service::Routes;
+
+use crate::{
+    api::{CallLayer, Caller, Leaving, Life},
+    domain::identity::Identity,
+    run::{connection::Connection, listener::server},
+};
+
+use super::{Tls, names, validity::Validity};
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Handshakes under way at once. One more ends the oldest, so that those who connect and say nothing cannot keep anybody
+/// out for longer than it takes them to connect this many times.
+const HANDSHAKES: usize = 256;
+/// Strangers are told of in the log this often at the most; the others are counted.
+const TOLD: Duration = Duration::from_secs(1);
+/// So much before its certificate ends a connection does, for clocks that differ.
+const MARGIN: Duration = Duration::from_secs(1);
+/// In so many steps over the last tenth of the greatest age connections end, so that not all come back at once.
+const SPREAD: u32 = 16;
+
+/// Serves who has a certificate, until the agent is asked to leave and all connections are closed.
+pub(crate) async fn serve(
+    incoming: impl Stream<Item = io::Result<TcpStream>>,
+    tls: Tls,
+    max_age: Duration,
+    routes: Routes,
+    layer: CallLayer,
+    mut leaving: Leaving,
+) {
+    let mut connections = JoinSet::new();
+    let mut number = 0_u32;
+    {
+        let mut incoming = pin!(incoming);
+        let mut handshakes = Handshakes::default();
+        loop {
+            tokio::select! {
+                () = leaving.asked() => break,
+                accepted = incoming.next() => match accepted {
+                    Some(Ok(stream)) => handshakes.begin(stream, tls.config()),
+                    Some(Err(_)) => {}
+                    None => break,
+                },
+                Some(known) = handshakes.next() => if let Some(guest) = known {
+                    number = number.wrapping_add(1);
+                    let age = max_age.saturating_sub(max_age / 10 * (number % SPREAD) / SPREAD);
+                    connections.spawn(serve_one(guest, age, routes.clone(), layer.clone(), leaving.clone()));
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves one connection until it is closed. At its greatest age, or when the agent is asked to leave, it takes no more
+/// calls and ends with the last one; when its certificate ends it is cut off.
+async fn serve_one(guest: Guest, age: Duration, routes: Routes, layer: CallLayer, mut leaving: Leaving) {
+    let left = guest.expires.duration_since(SystemTime::now()).unwrap_or_default();
+    let now = Instant::now();
+    // An end that is too far off to be counted is none.
+    let expires = now.checked_add(left);
+    let retires = now + age.min(left.saturating_sub(MARGIN));
+    let life = Life { retires: Some(retires), expires };
+    tracing::debug!(identity = %guest.identity, from = %guest.from, "a connection");
+    let caller = Caller::new(guest.identity, guest.from.to_string(), life);
+    let (open, closed) = oneshot::channel();
+    let connection = Connection::new(guest.stream, caller).until(expires).tell(open);
+    let enough = async move {
+        tokio::select! {
+            () = leaving.asked() => {}
+            () = time::sleep_until(retires) => {}
+            _ = closed => {}
+        }
+    };
+    let incoming = stream::once(ready(Ok::<_, io::Error>(connection))).chain(stream::pending());
+    let served = server(layer).add_routes(routes).serve_with_incoming_shutdown(incoming, enough).await;
+    if let Err(error) = served {
+        tracing::warn!(%error, "a connection could not be served");
+    }
+}
+
+/// Who has shown a certificate.
+struct Guest {
+    stream: TlsStream<TcpStream>,
+    identity: Identity,
+    from: SocketAddr,
+    expires: SystemTime,
+}
+
+/// Why somebody did not get in.
+#[derive(Debug, thiserror::Error)]
+enum Stranger {
+    #[error("no handshake within {HANDSHAKE:?}")]
+    Slow,
+    #[error("{0}")]
+    Handshake(io::Error),
+    #[error("{0}")]
+    Names(names::NamesError),
+    #[error("no certificate")]
+    NoCertificate,
+}
+
+/// Those under way.
+#[derive(Default)]
+struct Handshakes {
+    tasks: JoinSet<(SocketAddr, Result<Guest, Stranger>)>,
+    /// The oldest first.
+    order: VecDeque<AbortHandle>,
+    log: Log,
+}
+
+impl Handshakes {
+    fn begin(&mut self, stream: TcpStream, config: Arc<ServerConfig>) {
+        // Gone already.
+        let Ok(from) = stream.peer_addr() else { return };
+        if self.order.len() >= HANDSHAKES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            oldest.abort();
+            self.log.crowded();
+        }
+        self.order.push_back(self.tasks.spawn(async move { (from, handshake(stream, from, config).await) }));
+    }
+
+    /// The next one that ended; `None` within: it was no use. `None`: there are none.
+    async fn next(&mut self) -> Option<Option<Guest>> {
+        let ended = self.tasks.join_next_with_id().await?;
+        let id: task::Id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        self.order.retain(|handle| handle.id() != id);
+        match ended {
+            Ok((_, (_, Ok(guest)))) => return Some(Some(guest)),
+            Ok((_, (from, Err(stranger)))) => self.log.refused(from, &stranger),
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => tracing::error!(%error, "a handshake panicked"),
+        }
+        Some(None)
+    }
+}
+
+async fn handshake(stream: TcpStream, from: SocketAddr, config: Arc<ServerConfig>) -> Result<Guest, Stranger> {
+    let accepted = time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
+    let stream = accepted.map_err(|_| Stranger::Slow)?.map_err(Stranger::Handshake)?;
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = certificates.first().ok_or(Stranger::NoCertificate)?;
+    let identity = names::identity(certificate).map_err(Stranger::Names)?;
+    // The verifier has read it already.
+    let expires = Validity::of(certificate).ok_or(Stranger::NoCertificate)?.ends;
+    Ok(Guest { stream, identity, from, expires })
+}
+
+/// The log, of which strangers fill no more than a line now and then.
+#[derive(Default)]
+struct Log {
+    last: Option<Instant>,
+    more: u64,
+}
+
+impl Log {
+    fn refused(&mut self, from: SocketAddr, stranger: &Stranger) {
+        if self.turn() {
+            tracing::warn!(%from, reason = %stranger, "refused by TLS{}", Self::and(std::mem::take(&mut self.more)));
+        }
+    }
+
+    fn crowded(&mut self) {
+        if self.turn() {
+            let more = Self::and(std::mem::take(&mut self.more));
+            tracing::warn!("{HANDSHAKES} handshakes are under way: the oldest is ended for each new one{more}");
+        }
+    }
+
+    fn turn(&mut self) -> bool {
+        let now = Instant::now();
+        let turn = self.last.is_none_or(|last| now.duration_since(last) >= TOLD);
+        if turn {
+            self.last = Some(now);
+        } else {
+            self.more += 1;
+        }
+        turn
+    }
+
+    fn and(more: u64) -> String {
+        if more == 0 { String::new() } else { format!("; {more} more since the last line of this kind") }
+    }
+}
