@@ -10,7 +10,8 @@ mod fate;
 pub mod fuzzing;
 mod inside;
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg_attr(not(test), allow(dead_code, clippy::unwrap_used, reason = "it is a part of the tests"))]
+#[allow(clippy::unwrap_used, reason = "it is a part of the tests")]
+#[cfg_attr(not(test), allow(dead_code))]
 mod model;
 mod removal;
 mod route;

@@ -19,8 +19,6 @@ use crate::{
     arguments::{Arguments, Command, Entry, Node},
 };
 
-#[cfg(not(feature = "fuzzing"))]
-use self::conflist::Edit;
 use self::{conflist::Edit, directory::Chained};
 
 /// Bytes of the buffer that inotify fills.
