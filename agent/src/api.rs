@@ -8,6 +8,8 @@ mod caller;
 mod capture;
 mod deadline;
 mod door;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod leaving;
 mod limits;

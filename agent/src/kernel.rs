@@ -9,6 +9,8 @@ mod ear;
 mod error;
 mod ethtool;
 mod execute;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inet;
 mod link;
 mod named;

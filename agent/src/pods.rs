@@ -24,6 +24,8 @@ use crate::{
 };
 
 pub use announced::AnnouncedPods;
+#[cfg(feature = "fuzzing")]
+pub use cri::fuzzing;
 pub use cri::{CriPods, RuntimeError};
 pub use named::NamedPods;
 

@@ -2,6 +2,8 @@
 
 mod codec;
 mod disk;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod memory;
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};

@@ -6,8 +6,12 @@
 mod address;
 mod birth;
 mod fate;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inside;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, reason = "it is a part of the tests")]
+#[cfg_attr(not(test), allow(dead_code))]
 mod model;
 mod removal;
 mod route;

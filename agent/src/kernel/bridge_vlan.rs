@@ -51,8 +51,13 @@ pub(super) fn all(socket: &mut RouteSocket) -> Result<BTreeMap<u32, PortVlans>, 
     let mut ask = LinkMessage::default();
     ask.header.interface_family = AddressFamily::Bridge;
     ask.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::BrvlanCompressed]));
+    Ok(of(&socket.dump(&RouteNetlinkMessage::GetLink(ask))?.messages))
+}
+
+/// The VLANs of ports, by index, from the messages of a dump.
+pub(super) fn of(messages: &[RouteNetlinkMessage]) -> BTreeMap<u32, PortVlans> {
     let mut found = BTreeMap::new();
-    for message in &socket.dump(&RouteNetlinkMessage::GetLink(ask))?.messages {
+    for message in messages {
         let RouteNetlinkMessage::NewLink(message) = message else { continue };
         let specs = message.attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::AfSpecBridge(specs) => Some(specs.as_slice()),
@@ -60,7 +65,7 @@ pub(super) fn all(socket: &mut RouteSocket) -> Result<BTreeMap<u32, PortVlans>, 
         });
         found.insert(message.header.index, read(specs.unwrap_or_default()));
     }
-    Ok(found)
+    found
 }
 
 fn read(specs: &[AfSpecBridge]) -> PortVlans {

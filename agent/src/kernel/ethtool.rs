@@ -97,7 +97,7 @@ fn i32_flags(flags: i32) -> u16 {
 }
 
 /// Index of a device and whether it has the feature, from one message.
-fn features(body: &[u8]) -> Option<(u32, bool)> {
+pub(super) fn features(body: &[u8]) -> Option<(u32, bool)> {
     let (mut index, mut on) = (None, false);
     for (kind, value) in attributes(body) {
         match kind {
@@ -172,25 +172,37 @@ impl GenericSocket {
             self.socket
                 .recv(&mut buffer, 0)
                 .map_err(|error| KernelError::io("receive the answer to", operation, &error))?;
-            let mut rest = buffer.as_slice();
-            while rest.len() >= HEADER_BYTES {
-                let length = u32_at(rest, 0) as usize;
-                let Some(message) = rest.get(..length).filter(|message| message.len() >= HEADER_BYTES) else { break };
-                match i32::from(u16::from_ne_bytes([message[4], message[5]])) {
-                    _ if u32_at(message, 8) != self.sequence => {}
-                    libc::NLMSG_DONE => return Ok(found),
-                    libc::NLMSG_ERROR => {
-                        let code = u32_at(message, HEADER_BYTES).cast_signed();
-                        if code == 0 {
-                            return Ok(found);
-                        }
-                        let errno = Errno::from_raw(code.saturating_abs());
-                        return Err(KernelError::Netlink { operation, errno, sentence: String::new() });
-                    }
-                    _ => found.push(message.get(HEADER_BYTES + GENERIC_BYTES..).unwrap_or_default().to_vec()),
-                }
-                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            if !answers(&buffer, self.sequence, operation, &mut found)? {
+                return Ok(found);
             }
         }
     }
+}
+
+/// Adds the bodies of a datagram's answers to a request. False: the kernel has nothing more to say.
+pub(super) fn answers(
+    mut datagram: &[u8],
+    sequence: u32,
+    operation: &'static str,
+    found: &mut Vec<Vec<u8>>,
+) -> Result<bool, KernelError> {
+    while datagram.len() >= HEADER_BYTES {
+        let length = u32_at(datagram, 0) as usize;
+        let Some(message) = datagram.get(..length).filter(|message| message.len() >= HEADER_BYTES) else { break };
+        match i32::from(u16::from_ne_bytes([message[4], message[5]])) {
+            _ if u32_at(message, 8) != sequence => {}
+            libc::NLMSG_DONE => return Ok(false),
+            libc::NLMSG_ERROR => {
+                let code = u32_at(message, HEADER_BYTES).cast_signed();
+                if code == 0 {
+                    return Ok(false);
+                }
+                let errno = Errno::from_raw(code.saturating_abs());
+                return Err(KernelError::Netlink { operation, errno, sentence: String::new() });
+            }
+            _ => found.push(message.get(HEADER_BYTES + GENERIC_BYTES..).unwrap_or_default().to_vec()),
+        }
+        datagram = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(true)
 }

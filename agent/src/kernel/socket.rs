@@ -28,7 +28,7 @@ use nix::{
 use crate::metrics::{Exchange, Metrics};
 
 use super::{error::KernelError, operation::operation};
-use message::{Message, parse};
+pub(super) use message::{Message, parse};
 
 /// How long the kernel may take for one answer: RTNL is one lock for the whole node, and others hold it for seconds.
 const ANSWER_SECONDS: u64 = 10;

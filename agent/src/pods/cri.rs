@@ -3,6 +3,8 @@
 mod cache;
 mod events;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod info;
 mod namespaces;
 mod runtime;

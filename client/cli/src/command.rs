@@ -23,6 +23,9 @@ use std::time::Duration;
 use clap::CommandFactory;
 use podwire_client::Client;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use filter::parse as program;
+
 use crate::{
     arguments::{Agent, Arguments, Command, Fence},
     exit::Failure,

@@ -3,6 +3,8 @@
 mod arguments;
 mod command;
 mod exit;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod manifest;
 mod mark;
 mod netlink;

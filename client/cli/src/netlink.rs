@@ -216,7 +216,7 @@ fn patience(socket: &Socket, time: Duration) -> Result<(), NetlinkError> {
 }
 
 /// The messages of a datagram.
-fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
         let message = bytes.get(..length).filter(|message| !message.is_empty())?;
@@ -225,7 +225,8 @@ fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn device(link: &LinkMessage) -> Device {
+/// A device as its message shows it.
+pub(crate) fn device(link: &LinkMessage) -> Device {
     let flags = link.header.flags;
     let mut device = Device {
         index: link.header.index,

@@ -1,6 +1,6 @@
 //! The installer: this program and the entry for it on a node.
 
-mod conflist;
+pub(crate) mod conflist;
 mod directory;
 mod file;
 

@@ -10,6 +10,8 @@ mod arguments;
 mod config;
 mod environment;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod install;
 mod plugin;
 mod result;

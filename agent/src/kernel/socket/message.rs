@@ -7,7 +7,7 @@ use nix::libc;
 use super::super::error::KernelError;
 
 /// What the kernel said.
-pub(super) enum Message {
+pub(in crate::kernel) enum Message {
     Object { header: NetlinkHeader, index: u32, object: Option<RouteNetlinkMessage> },
     Discipline { header: NetlinkHeader, body: Vec<u8> },
     Answer { header: NetlinkHeader, code: i32, sentence: String },
@@ -15,7 +15,7 @@ pub(super) enum Message {
 }
 
 /// Splits a datagram into messages. Each is parsed by itself: one that does not parse does not hide the others.
-pub(super) fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, KernelError> {
+pub(in crate::kernel) fn parse(mut bytes: &[u8], operation: &'static str) -> Result<Vec<Message>, KernelError> {
     let garbled = |problem: String| KernelError::Garbled { operation, problem };
     let mut messages = Vec::new();
     while bytes.len() >= HEADER_BYTES {

@@ -72,7 +72,7 @@ fn position(expression: &str) -> Result<String, Failure> {
 }
 
 /// Reads what `tcpdump -ddd` prints: the number of instructions, then one on each line.
-fn parse(text: &str) -> Option<Vec<BpfInstruction>> {
+pub(crate) fn parse(text: &str) -> Option<Vec<BpfInstruction>> {
     let mut lines = text.lines();
     let count: usize = lines.next()?.trim().parse().ok()?;
     let program: Option<Vec<_>> = lines.map(instruction).collect();

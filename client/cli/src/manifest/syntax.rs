@@ -1,6 +1,9 @@
 //! YAML (and so JSON) text to nodes, within a budget, up to the first syntax error.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, options};
 
@@ -137,7 +140,7 @@ impl Builder {
             Event::SequenceStart(_, anchor, _) => self.start(place, Value::List(Vec::new()), anchor),
             Event::MappingStart(_, anchor, _) => self.start(place, Value::Map(Vec::new()), anchor),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open { node, anchor, .. }) => self.close(merged(node), anchor),
+                Some(Open { node, anchor, .. }) => self.close(merged(node)?, anchor),
                 None => Ok(()),
             },
             Event::Alias(anchor) => {
@@ -220,18 +223,24 @@ impl Builder {
 }
 
 /// A mapping with the entries of its `<<` that it does not have itself.
-fn merged(node: Node) -> Node {
+fn merged(node: Node) -> Result<Node, Stop> {
     let Value::Map(mut entries) = node.value else {
-        return node;
+        return Ok(node);
     };
     if let Some(at) = entries.iter().position(|(key, value)| key.text == "<<" && !value.is_null()) {
         let (_, base) = entries.remove(at);
+        let place = base.place;
+        let mut own: HashSet<String> = entries.iter().map(|(key, _)| key.text.clone()).collect();
         let bases = if base.is_map() { vec![base] } else { base.items().to_vec() };
         for (key, value) in bases.iter().flat_map(Node::entries) {
-            if !entries.iter().any(|(own, _)| own.text == key.text) {
+            if own.insert(key.text.clone()) {
                 entries.push((key.clone(), value.clone()));
+            }
+            // Of many bases too: whoever looks for a key looks at each.
+            if entries.len() > MAX_KEYS {
+                return Err(Stop::Value { place, message: format!("more than {MAX_KEYS} keys") });
             }
         }
     }
-    Node { place: node.place, value: Value::Map(entries) }
+    Ok(Node { place: node.place, value: Value::Map(entries) })
 }

@@ -129,3 +129,17 @@ fn empty_files_and_lists_are_no_topology() {
     assert_eq!(errors(texts(&["- a\n"])), ["1.yaml:1:1 a document that is a list, not a mapping"]);
     assert_eq!(errors(texts(&["a: 1\na: 2\n"])), ["1.yaml:2:1 key `a` is there twice"]);
 }
+
+#[test]
+fn a_merge_makes_no_mapping_with_more_keys_than_may_be_written() {
+    let base = |from: usize| (from..from + 1000).map(|key| format!("k{key}: ")).collect::<Vec<_>>().join(",");
+    let topology = |bases: &[usize]| {
+        let bases: Vec<_> = bases.iter().map(|from| format!("{{{}}}", base(*from))).collect();
+        format!("name: t\n<<: [{}]\n", bases.join(","))
+    };
+    // The same keys again are none more.
+    let few = errors(texts(&[&topology(&[0, 1000, 0, 1000])])).join(" ");
+    assert!(few.contains("unknown field") && !few.contains("keys"), "{few}");
+    let many = errors(texts(&[&topology(&[0, 1000, 2000])])).join(" ");
+    assert!(many.contains("more than 2048 keys"), "{many}");
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{NAME, version::Version};
 
 /// What to do with a list.
-pub(super) enum Edit {
+pub(crate) enum Edit {
     /// This is the entry, behind all others.
     Add(Value),
     /// There is no entry.
@@ -15,7 +15,7 @@ pub(super) enum Edit {
 }
 
 /// What came of it.
-pub(super) enum Edited {
+pub(crate) enum Edited {
     /// The new text.
     To(String),
     /// It is so already.
@@ -25,7 +25,7 @@ pub(super) enum Edited {
 }
 
 /// Changes the text of a list.
-pub(super) fn edited(text: &str, edit: &Edit) -> Edited {
+pub(crate) fn edited(text: &str, edit: &Edit) -> Edited {
     let list: Value = match serde_json::from_str(text) {
         Ok(list) => list,
         Err(error) => return Edited::Broken(format!("it is not JSON: {error}")),

@@ -1,0 +1,4 @@
+//! What several targets need.
+
+pub mod intent;
+pub mod message;
