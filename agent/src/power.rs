@@ -202,6 +202,11 @@ mod tests {
             POWERS.iter().any(|power| power.when == When::LowPort && power.needed(&config))
         };
         assert!(needs("tcp://0.0.0.0:1023") && needs("unix:///run/a.sock,tcp://[::1]:443"));
+        let told = |listen: &str| {
+            let config = Config::try_parse_from(["podwire-agent", "--metrics-listen", listen]).unwrap();
+            POWERS.iter().any(|power| power.when == When::LowPort && power.needed(&config))
+        };
+        assert!(told("tcp://127.0.0.1:81") && !told("tcp://127.0.0.1:9464"));
         assert!(!needs("tcp://0.0.0.0:1024") && !needs("tcp://127.0.0.1:0") && !needs("unix:///run/a.sock"));
     }
 }

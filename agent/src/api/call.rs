@@ -225,8 +225,8 @@ impl Call {
                 let (code, message) = (status.code(), status.message());
                 match code {
                     Code::Ok => debug!(?code, ?took, "answered"),
-                    Code::Internal | Code::Unknown | Code::DataLoss => error!(?code, ?took, message, "failed"),
-                    _ => info!(?code, ?took, message, "refused"),
+                    Code::Internal | Code::Unknown | Code::DataLoss => error!(?code, ?took, error = message, "failed"),
+                    _ => info!(?code, ?took, error = message, "refused"),
                 }
             }
         }

@@ -67,7 +67,7 @@ impl Netlink {
              single objects (`get`)",
             self.family.clone(),
         );
-        registry.register("netlink_messages", "Messages of those requests", self.messages.clone());
+        registry.register("netlink_messages", "Messages of a converge to the kernel", self.messages.clone());
         registry.register(
             "ear_overruns",
             "Times that the kernel told more than could be heard, and all was looked at",

@@ -113,7 +113,7 @@ impl Node {
                 &self.pods_known,
             ),
             ("open_descriptors", "Descriptors that the agent has open", &self.descriptors),
-            ("open_descriptors_limit", "How many it may have", &self.descriptors_limit),
+            ("open_descriptors_limit", "Descriptors that the agent may have open", &self.descriptors_limit),
             ("resident_memory_bytes", "Memory that the agent has", &self.memory),
             (
                 "interfaces_left_out",

@@ -153,9 +153,17 @@ impl Work {
             "Changes, heals and reads that wait for another one of the same topology",
             self.waiting.clone(),
         );
-        registry.register("turn_wait_seconds", "How long they waited", self.wait.clone());
+        registry.register(
+            "turn_wait_seconds",
+            "How long changes, heals and reads waited for another one of the same topology",
+            self.wait.clone(),
+        );
         registry.register("store_commit_duration_seconds", "Commits of the store, with fdatasync", self.commit.clone());
-        registry.register("store_changes", "Changes in those commits", self.stored.clone());
+        registry.register(
+            "store_changes",
+            "Changes that were stored; those that wait share one commit",
+            self.stored.clone(),
+        );
         registry.register(
             "store_commits_failed",
             "Commits that failed: a full or a broken disk",

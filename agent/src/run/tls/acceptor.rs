@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt, stream};
-use rustls::ServerConfig;
+use rustls::{CertificateError, OtherError, ServerConfig};
 use tokio::{
     net::TcpStream,
     sync::oneshot,
@@ -130,9 +130,21 @@ impl Stranger {
     fn kind(&self) -> Refusal {
         match self {
             Self::Slow => Refusal::Slow,
+            Self::Handshake(error) if by_names(error) => Refusal::Identity,
             Self::Handshake(_) | Self::NoCertificate => Refusal::Handshake,
             Self::Names(_) => Refusal::Identity,
         }
+    }
+}
+
+/// Whether a handshake failed by the names in the certificate: the verifier refuses those.
+fn by_names(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    match error {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
+            cause.downcast_ref::<names::NamesError>().is_some()
+        }
+        _ => false,
     }
 }
 
