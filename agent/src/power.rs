@@ -1,5 +1,8 @@
 //! What the agent may do: it starts with all that a privileged container has, and keeps what the table below names.
 
+mod seccomp;
+mod syscalls;
+
 use std::fs;
 
 use rustix::{
@@ -11,6 +14,8 @@ use rustix::{
 };
 
 use crate::config::{Config, Endpoint};
+
+pub use seccomp::{Seccomp, SeccompError};
 
 /// A capability that the agent keeps.
 #[derive(Debug, Clone, Copy)]

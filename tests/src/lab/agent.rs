@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     ffi::OsString,
     fs::{self, File},
     future::Future,
@@ -30,6 +31,15 @@ use crate::{
 
 /// Where the agent listens unless a test says otherwise: its own default.
 pub const SOCKET: &str = "unix:///run/podwire/agent.sock";
+
+/// How agents of tests treat system calls that are not on their list, where the environment does not say it: whatever a test
+/// needs must be there.
+pub const SECCOMP: &str = "PODWIRE_SECCOMP";
+
+/// The value of [`SECCOMP`] for an agent of a test. `log` shows in the kernel's log what the list lacks.
+pub fn seccomp() -> String {
+    env::var(SECCOMP).unwrap_or_else(|_| "enforce".to_owned())
+}
 
 /// Flags for an agent that is to be started.
 #[derive(Debug)]
@@ -114,6 +124,7 @@ impl AgentBuilder {
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
+            .env(SECCOMP, seccomp())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["--listen", &self.address])
             .args(self.settings.iter().flat_map(|(flag, value)| [*flag, value]))
