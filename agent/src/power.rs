@@ -40,7 +40,7 @@ pub enum When {
     LowPort,
 }
 
-/// All of them. The table in `deploy/README.md` is the same; a test compares the two.
+/// All of them. The table in `docs/security.md` is the same; a test compares the two.
 pub const POWERS: [Power; 6] = [
     Power {
         name: "CAP_SYS_ADMIN",

@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     future::Future,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
@@ -168,6 +168,11 @@ impl Agent {
     /// Never: pids fit.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// Where it logs.
+    pub fn log_path(&self) -> &Path {
+        &self.log
     }
 
     /// What it logged.

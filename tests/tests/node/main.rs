@@ -49,6 +49,7 @@ mod network_status;
 mod obstacles;
 mod ownership;
 mod pods;
+mod power;
 mod process;
 mod profiles;
 mod purge;

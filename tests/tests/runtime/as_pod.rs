@@ -10,7 +10,10 @@ use podwire_tests::{
     containerd::{Containerd, Version},
     daemonset::{Container, Propagation},
     elements::state,
-    lab::Lab,
+    lab::{
+        Lab,
+        agent::{SECCOMP, seccomp},
+    },
     manifest,
     private::{measured, skip},
 };
@@ -35,7 +38,8 @@ fn manifest() -> Option<Container> {
 }
 
 pub(crate) fn with_image(version: Version, test: impl AsyncFnOnce(&Lab, &mut Containerd, &Container)) {
-    let Some(container) = manifest() else { return };
+    let Some(mut container) = manifest() else { return };
+    container.environment.push((SECCOMP.to_owned(), seccomp()));
     with_containerd(version, async |lab, containerd| {
         containerd.import_agent(&container.image).unwrap();
         test(lab, containerd, &container).await;
