@@ -57,6 +57,11 @@ impl CallLayer {
     pub fn audited(self, auditor: Option<Arc<dyn Auditor>>) -> Self {
         Self { auditor, ..self }
     }
+
+    /// Who writes them down.
+    pub fn auditor(&self) -> Option<Arc<dyn Auditor>> {
+        self.auditor.clone()
+    }
 }
 
 impl<S> Layer<S> for CallLayer {
@@ -107,9 +112,8 @@ where
         }
         let path = request.uri().path();
         let audited = caller.as_ref().zip(self.auditor.clone());
-        let audited = audited.map(|(caller, auditor)| Audited::new(auditor, id.clone(), path, caller));
-        let object = audited.as_ref().map(|audited| audited.object.clone()).unwrap_or_default();
-        let call = Call { span: span.clone(), started: Instant::now(), answered: false, audited };
+        let audited = audited.map(|(caller, auditor)| Arc::new(Audited::new(auditor, id.clone(), path, caller)));
+        let call = Call { span: span.clone(), started: Instant::now(), answered: false, audited: audited.clone() };
         let entered = match caller {
             None => Err(without_access()),
             Some(caller) => {
@@ -118,7 +122,7 @@ where
         };
         // Within the span, since tower services may do work before they return their future.
         let answer = entered.map(|access| {
-            access.about(object).keep(request.extensions_mut());
+            access.audited(audited).keep(request.extensions_mut());
             span.in_scope(|| self.inner.call(request))
         });
         Box::pin(
@@ -166,7 +170,7 @@ struct Call {
     span: Span,
     started: Instant,
     answered: bool,
-    audited: Option<Audited>,
+    audited: Option<Arc<Audited>>,
 }
 
 impl Call {

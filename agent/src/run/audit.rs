@@ -102,6 +102,7 @@ mod tests {
             result: "OK".to_owned(),
             reason: text(),
             message: text(),
+            more: 0,
         }
     }
 
