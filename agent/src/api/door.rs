@@ -94,7 +94,11 @@ impl Access {
             Need::Somewhere(verb) => access.now(|policy, who| policy.allows_somewhere(who, verb)),
             Need::Everywhere(verb) => access.now(|policy, who| policy.allows_everywhere(who, verb)),
         };
-        Some(if allowed { Ok(access) } else { Err(access.refusal(access.verb(), None).into()) })
+        Some(match (allowed, need) {
+            (false, _) => Err(access.refusal(access.verb(), None).into()),
+            (true, Need::Somewhere(_) | Need::Everywhere(_)) => access.count_caller().map(|()| access),
+            (true, Need::Namespace(_) | Need::Nothing) => Ok(access),
+        })
     }
 
     /// That of a request. One that did not come through the door has none, and is refused.
@@ -135,7 +139,21 @@ impl Access {
         let counted = self.meter.call(namespace, rate);
         counted.map_err(|again| {
             let what = format!("{} calls a second and {} at once are the most", rate.per_second, rate.burst);
-            status::over_quota(namespace, &what, Some(again))
+            status::over_quota(&format!("namespace {namespace}"), &what, Some(again))
+        })
+    }
+
+    /// Counts a call that names no namespace, by who makes it.
+    fn count_caller(&self) -> Result<(), Status> {
+        let who = self.caller.identity();
+        let Some(rate) = self.policy.borrow().rate(who) else { return Ok(()) };
+        let counted = self.meter.call_of(who, rate);
+        counted.map_err(|again| {
+            let what = format!(
+                "{} calls a second that name no namespace and {} at once are the most",
+                rate.per_second, rate.burst
+            );
+            status::over_quota(&who.to_string(), &what, Some(again))
         })
     }
 
@@ -153,19 +171,19 @@ impl Access {
         let most = self.quota(namespace).captures;
         self.meter.capture(namespace, most).ok_or_else(|| {
             let what = format!("{} captures at once are the most: end one", most.unwrap_or_default());
-            status::over_quota(namespace, &what, None)
+            status::over_quota(&format!("namespace {namespace}"), &what, None)
         })
     }
 
-    /// Whether the call may be made in any namespace, where it names none.
+    /// Whether the call may be made in any namespace, where it names none. It counts as a call of its caller.
     ///
     /// # Errors
     ///
-    /// It may not.
+    /// It may not, or there were too many.
     pub(super) fn check_any(&self) -> Result<(), Status> {
         let verb = self.verb();
         let allowed = self.now(|policy, who| policy.allows_somewhere(who, verb));
-        if allowed { Ok(()) } else { Err(self.refusal(verb, None).into()) }
+        if allowed { self.count_caller() } else { Err(self.refusal(verb, None).into()) }
     }
 
     /// Whether the caller may see topologies of this namespace, or whatever else the call is about. For filters.
