@@ -20,7 +20,7 @@ use clap::{
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::{domain::if_name::IfName, panel::EngineConfig};
+use crate::{domain::if_name::IfName, panel::EngineConfig, power::Seccomp};
 
 pub use door::{DoorSettings, TlsFiles};
 pub use metrics::MetricsSettings;
@@ -90,6 +90,11 @@ pub struct Config {
     #[arg(long, value_name = "SECONDS", env = "PODWIRE_DRAIN_TIMEOUT", default_value_t = 10)]
     #[arg(value_parser = value_parser!(u64).range(0..=3600))]
     pub drain_timeout: u64,
+
+    /// What becomes of system calls that the agent has no need of: `off`: nothing; `log`: they are made, and the kernel's
+    /// log or audit tells of them (`type=1326`); `enforce`: they are refused.
+    #[arg(long, value_name = "MODE", env = "PODWIRE_SECCOMP", value_enum, default_value_t = Seccomp::Log)]
+    pub seccomp: Seccomp,
 
     /// How the log is written, to stderr.
     #[arg(long, value_name = "FORMAT", env = "PODWIRE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

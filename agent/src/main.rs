@@ -7,12 +7,15 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    stat::{Mode, umask},
+};
 use podwire_agent::{
     causes::chain,
     command::Arguments,
     config::{Config, LogFormat},
-    power,
+    power::{self, Seccomp},
     run::run,
 };
 use tokio::{
@@ -36,10 +39,19 @@ fn main() -> ExitCode {
         }
     };
     log(config.log_format, &config.log_level);
+    // Whoever started the agent may have none: what it makes is never writable by others.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     raise_descriptor_limit();
     // Before the first thread: each has capabilities of its own, those of the thread that started it.
     if let Err(error) = power::keep_needed(&config) {
         return failed(&error);
+    }
+    if let Err(error) = config.seccomp.apply() {
+        // Nothing was kept from being done by it: an agent without it is the one of `off`.
+        match config.seccomp {
+            Seccomp::Log => tracing::warn!("no system call is logged: {}", chain(&error)),
+            Seccomp::Off | Seccomp::Enforce => return failed(&error),
+        }
     }
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

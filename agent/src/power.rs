@@ -1,5 +1,8 @@
 //! What the agent may do: it starts with all that a privileged container has, and keeps what the table below names.
 
+mod seccomp;
+mod syscalls;
+
 use std::fs;
 
 use rustix::{
@@ -11,6 +14,8 @@ use rustix::{
 };
 
 use crate::config::{Config, Endpoint};
+
+pub use seccomp::{Seccomp, SeccompError};
 
 /// A capability that the agent keeps.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +40,7 @@ pub enum When {
     LowPort,
 }
 
-/// All of them. The table in `deploy/README.md` is the same; a test compares the two.
+/// All of them. The table in `docs/security.md` is the same; a test compares the two.
 pub const POWERS: [Power; 6] = [
     Power {
         name: "CAP_SYS_ADMIN",

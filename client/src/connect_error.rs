@@ -177,6 +177,7 @@ impl ConnectError {
                     "it is signed by an authority that is not in the agent's --tls-client-ca"
                 }
                 Alert::CertificateExpired => "have it renewed; the new file is read at the next connection",
+                Alert::CertificateRevoked => "its authority has revoked it: have another one issued",
                 Alert::CertificateRequired => "the agent saw none: is the file of --tls-cert empty?",
                 Alert::BadCertificate
                 | Alert::CertificateUnknown

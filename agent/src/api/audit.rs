@@ -16,7 +16,7 @@ use super::{
 use crate::domain::policy::Verb;
 
 /// Keeps what is written down. It is asked before the caller has the answer.
-pub trait Auditor: Send + Sync {
+pub trait Auditor: Send + Sync + std::fmt::Debug {
     /// Writes it down. What cannot be written is for the auditor to tell.
     fn note(&self, entry: &Entry);
 }
@@ -46,41 +46,62 @@ pub struct Entry {
     /// What the caller was told.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Of refused handshakes, which are not written down each: how many more there were since the last line of one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more: u64,
 }
 
 /// In the place of a code: the caller went away, and it is not known whether what was asked was done.
 pub(super) const CALLER_GONE: &str = "CALLER_GONE";
 
-/// What a call turns out to be about, once its message is read. All clones are one.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Object(Arc<Mutex<String>>);
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
 
-impl Object {
-    /// It is about this, more exactly than was known.
-    pub(super) fn is(&self, object: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = object;
-    }
+/// The longest message that a stranger has a part in.
+const STRANGE_CHARS: usize = 512;
 
-    fn get(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+impl Entry {
+    /// Somebody who did not get in, and `more` before him of whom nothing was written down.
+    pub fn stranger(from: String, message: &str, more: u64) -> Self {
+        Self {
+            kind: "audit",
+            time: now(),
+            id: String::new(),
+            who: String::new(),
+            from,
+            call: "TLS".to_owned(),
+            object: String::new(),
+            result: word(Code::Unauthenticated).to_owned(),
+            reason: "TLS_HANDSHAKE".to_owned(),
+            message: message.chars().take(STRANGE_CHARS).collect(),
+            more,
+        }
     }
 }
 
+fn now() -> String {
+    prost_types::Timestamp::from(SystemTime::now()).to_string()
+}
+
 /// A call that may be written down.
+#[derive(Debug)]
 pub(super) struct Audited {
     auditor: Arc<dyn Auditor>,
     id: String,
     path: String,
     who: String,
     from: String,
-    pub(super) object: Object,
+    /// What it turns out to be about, once its message is read.
+    object: Mutex<String>,
 }
 
 impl Audited {
     /// A call that has come in.
     pub(super) fn new(auditor: Arc<dyn Auditor>, id: String, path: &str, caller: &Caller) -> Self {
         let (who, from) = (caller.identity().to_string(), caller.from().to_owned());
-        Self { auditor, id, path: path.to_owned(), who, from, object: Object::default() }
+        Self { auditor, id, path: path.to_owned(), who, from, object: Mutex::default() }
     }
 
     /// It was answered; `None`: well, or as a stream. Or its caller went away.
@@ -90,19 +111,34 @@ impl Audited {
         if !refused && !changes(&self.path) {
             return;
         }
+        self.note(if caller_gone { CALLER_GONE } else { word(code) }, status);
+    }
+
+    /// It is about this, more exactly than was known.
+    pub(super) fn is_about(&self, object: String) {
+        *self.object.lock().unwrap_or_else(PoisonError::into_inner) = object;
+    }
+
+    /// Its answer, a stream, was cut off for who made it.
+    pub(super) fn cut(&self, status: &Status) {
+        self.note(word(status.code()), Some(status));
+    }
+
+    fn note(&self, result: &str, status: Option<&Status>) {
         let details = status.map(StatusExt::get_error_details);
         let reason = details.and_then(|details| details.error_info().map(|info| info.reason.clone()));
         self.auditor.note(&Entry {
             kind: "audit",
-            time: prost_types::Timestamp::from(SystemTime::now()).to_string(),
+            time: now(),
             id: self.id.clone(),
             who: self.who.clone(),
             from: self.from.clone(),
             call: self.path.trim_start_matches('/').to_owned(),
-            object: self.object.get(),
-            result: if caller_gone { CALLER_GONE.to_owned() } else { word(code).to_owned() },
+            object: self.object.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            result: result.to_owned(),
             reason: reason.unwrap_or_default(),
             message: status.map(|status| status.message().to_owned()).unwrap_or_default(),
+            more: 0,
         });
     }
 }

@@ -74,6 +74,11 @@ impl CallLayer {
     pub fn measured(self, metrics: &Metrics) -> Self {
         Self { metrics: metrics.clone(), ..self }
     }
+
+    /// Who writes them down.
+    pub fn auditor(&self) -> Option<Arc<dyn Auditor>> {
+        self.auditor.clone()
+    }
 }
 
 impl<S> Layer<S> for CallLayer {
@@ -138,13 +143,12 @@ where
         }
         let path = request.uri().path();
         let audited = caller.as_ref().zip(self.auditor.clone());
-        let audited = audited.map(|(caller, auditor)| Audited::new(auditor, id.clone(), path, caller));
-        let object = audited.as_ref().map(|audited| audited.object.clone()).unwrap_or_default();
+        let audited = audited.map(|(caller, auditor)| Arc::new(Audited::new(auditor, id.clone(), path, caller)));
         let call = Call {
             span: span.clone(),
             started: Instant::now(),
             answered: false,
-            audited,
+            audited: audited.clone(),
             method: known(path),
             _under_way: self.metrics.calls.begin(),
             metrics: self.metrics.clone(),
@@ -157,7 +161,7 @@ where
         };
         // Within the span, since tower services may do work before they return their future.
         let answer = entered.map(|access| {
-            access.about(object).keep(request.extensions_mut());
+            access.audited(audited).keep(request.extensions_mut());
             span.in_scope(|| self.inner.call(request))
         });
         Box::pin(
@@ -205,7 +209,7 @@ struct Call {
     span: Span,
     started: Instant,
     answered: bool,
-    audited: Option<Audited>,
+    audited: Option<Arc<Audited>>,
     method: (&'static str, &'static str),
     metrics: Metrics,
     _under_way: Under,

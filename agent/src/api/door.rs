@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    audit::Object,
+    audit::Audited,
     caller::Caller,
     meter::{Counted, Meter},
     rights::{Need, need},
@@ -41,7 +41,7 @@ pub(super) struct Access {
     /// The policy when it was made.
     then: Arc<Policy>,
     meter: Arc<Meter>,
-    object: Object,
+    audited: Option<Arc<Audited>>,
 }
 
 /// Why a call may not be made.
@@ -85,7 +85,7 @@ impl Access {
             policy: policy.clone(),
             then: policy.borrow().clone(),
             meter: Arc::clone(meter),
-            object: Object::default(),
+            audited: None,
         };
         let allowed = match need {
             Need::Nothing => true,
@@ -94,7 +94,11 @@ impl Access {
             Need::Somewhere(verb) => access.now(|policy, who| policy.allows_somewhere(who, verb)),
             Need::Everywhere(verb) => access.now(|policy, who| policy.allows_everywhere(who, verb)),
         };
-        Some(if allowed { Ok(access) } else { Err(access.refusal(access.verb(), None).into()) })
+        Some(match (allowed, need) {
+            (false, _) => Err(access.refusal(access.verb(), None).into()),
+            (true, Need::Somewhere(_) | Need::Everywhere(_)) => access.count_caller().map(|()| access),
+            (true, Need::Namespace(_) | Need::Nothing) => Ok(access),
+        })
     }
 
     /// That of a request. One that did not come through the door has none, and is refused.
@@ -106,14 +110,16 @@ impl Access {
         request.extensions().get::<Self>().cloned().ok_or_else(status::without_access)
     }
 
-    /// Writes down in this what the call is about.
-    pub(super) fn about(self, object: Object) -> Self {
-        Self { object, ..self }
+    /// The same of a call that may be written down.
+    pub(super) fn audited(self, audited: Option<Arc<Audited>>) -> Self {
+        Self { audited, ..self }
     }
 
     /// The call is about this.
     pub(super) fn is_about(&self, object: &dyn std::fmt::Display) {
-        self.object.is(object.to_string());
+        if let Some(audited) = &self.audited {
+            audited.is_about(object.to_string());
+        }
     }
 
     /// Puts it where `of` finds it.
@@ -133,7 +139,21 @@ impl Access {
         let counted = self.meter.call(namespace, rate);
         counted.map_err(|again| {
             let what = format!("{} calls a second and {} at once are the most", rate.per_second, rate.burst);
-            status::over_quota(namespace, &what, Some(again))
+            status::over_quota(&format!("namespace {namespace}"), &what, Some(again))
+        })
+    }
+
+    /// Counts a call that names no namespace, by who makes it.
+    fn count_caller(&self) -> Result<(), Status> {
+        let who = self.caller.identity();
+        let Some(rate) = self.policy.borrow().rate(who) else { return Ok(()) };
+        let counted = self.meter.call_of(who, rate);
+        counted.map_err(|again| {
+            let what = format!(
+                "{} calls a second that name no namespace and {} at once are the most",
+                rate.per_second, rate.burst
+            );
+            status::over_quota(&who.to_string(), &what, Some(again))
         })
     }
 
@@ -151,19 +171,19 @@ impl Access {
         let most = self.quota(namespace).captures;
         self.meter.capture(namespace, most).ok_or_else(|| {
             let what = format!("{} captures at once are the most: end one", most.unwrap_or_default());
-            status::over_quota(namespace, &what, None)
+            status::over_quota(&format!("namespace {namespace}"), &what, None)
         })
     }
 
-    /// Whether the call may be made in any namespace, where it names none.
+    /// Whether the call may be made in any namespace, where it names none. It counts as a call of its caller.
     ///
     /// # Errors
     ///
-    /// It may not.
+    /// It may not, or there were too many.
     pub(super) fn check_any(&self) -> Result<(), Status> {
         let verb = self.verb();
         let allowed = self.now(|policy, who| policy.allows_somewhere(who, verb));
-        if allowed { Ok(()) } else { Err(self.refusal(verb, None).into()) }
+        if allowed { self.count_caller() } else { Err(self.refusal(verb, None).into()) }
     }
 
     /// Whether the caller may see topologies of this namespace, or whatever else the call is about. For filters.
@@ -224,18 +244,15 @@ impl Access {
     pub(super) async fn lost(&mut self, namespace: &Namespace) -> Status {
         let (who, verb) = (self.caller.identity().clone(), self.verb());
         self.until(|policy| !policy.allows(&who, verb, namespace)).await;
-        self.refusal(verb, Some(namespace)).into()
+        self.cut(self.refusal(verb, Some(namespace)).into())
     }
 
     /// Returns when the caller may make the call in other namespaces than when it was made.
     pub(super) async fn moved(&mut self) -> Status {
         let (who, verb, before) = (self.caller.identity().clone(), self.verb(), Arc::clone(&self.then));
         self.until(|policy| !before.is_same_for(policy, &who, verb)).await;
-        if self.now(|policy, who| policy.allows_somewhere(who, verb)) {
-            status::policy_changed()
-        } else {
-            self.refusal(verb, None).into()
-        }
+        let somewhere = self.now(|policy, who| policy.allows_somewhere(who, verb));
+        self.cut(if somewhere { status::policy_changed() } else { self.refusal(verb, None).into() })
     }
 
     /// Returns when the connection takes no more calls.
@@ -247,7 +264,15 @@ impl Access {
     /// Returns when the caller's certificate has expired.
     pub(super) async fn expired(&self) -> Status {
         until(self.caller.life().expires).await;
-        status::certificate_expired(&self.caller.identity().to_string())
+        self.cut(status::certificate_expired(&self.caller.identity().to_string()))
+    }
+
+    /// Writes down why a stream ends.
+    fn cut(&self, status: Status) -> Status {
+        if let Some(audited) = &self.audited {
+            audited.cut(&status);
+        }
+        status
     }
 
     fn check_verb(&self, verb: Verb, namespace: &Namespace) -> Result<(), Status> {

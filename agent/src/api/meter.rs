@@ -2,29 +2,33 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::domain::{
+    identity::Identity,
     name::Namespace,
     quota::{Bucket, Rate},
 };
 
-/// Namespaces of which calls are counted at once; those that have not called for long are forgotten when there are more.
+/// Namespaces, and callers, of which calls are counted at once; those that have not called for long are forgotten when there are
+/// more.
 const BUCKETS: usize = 4096;
 
-/// Counts calls and captures by namespace.
+/// Counts calls and captures by namespace, and calls that name none by caller.
 #[derive(Debug)]
 pub(super) struct Meter {
     start: Instant,
     buckets: Mutex<HashMap<Namespace, Bucket>>,
+    callers: Mutex<HashMap<Identity, Bucket>>,
     captures: Mutex<HashMap<Namespace, usize>>,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { start: Instant::now(), buckets: Mutex::default(), captures: Mutex::default() }
+        Self { start: Instant::now(), buckets: Mutex::default(), callers: Mutex::default(), captures: Mutex::default() }
     }
 }
 
@@ -35,12 +39,16 @@ impl Meter {
     ///
     /// There were too many: how long until there may be one again.
     pub(super) fn call(&self, namespace: &Namespace, rate: Rate) -> Result<(), Duration> {
-        let now = self.start.elapsed();
-        let mut buckets = held(&self.buckets);
-        if buckets.len() >= BUCKETS && !buckets.contains_key(namespace) {
-            buckets.retain(|_, bucket| !bucket.is_full(now));
-        }
-        buckets.entry(namespace.clone()).or_default().take(rate, now)
+        take(&self.buckets, namespace, rate, self.start.elapsed())
+    }
+
+    /// Counts a call that names no namespace.
+    ///
+    /// # Errors
+    ///
+    /// As of `call`.
+    pub(super) fn call_of(&self, who: &Identity, rate: Rate) -> Result<(), Duration> {
+        take(&self.callers, who, rate, self.start.elapsed())
     }
 
     /// Counts a capture for as long as what is returned lives. `None`: there are as many as may be.
@@ -70,6 +78,19 @@ impl Drop for Counted {
             _ => drop(captures.remove(&self.namespace)),
         }
     }
+}
+
+fn take<K: Clone + Eq + Hash>(
+    buckets: &Mutex<HashMap<K, Bucket>>,
+    whose: &K,
+    rate: Rate,
+    now: Duration,
+) -> Result<(), Duration> {
+    let mut buckets = held(buckets);
+    if buckets.len() >= BUCKETS && !buckets.contains_key(whose) {
+        buckets.retain(|_, bucket| !bucket.is_full(now));
+    }
+    buckets.entry(whose.clone()).or_default().take(rate, now)
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

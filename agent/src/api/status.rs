@@ -87,10 +87,10 @@ pub(super) fn veiled(error: ChangeError, sees: impl Fn(&Namespace) -> bool) -> S
 }
 
 /// Too many calls or captures of a namespace. With a time, the same call may succeed after it.
-pub(super) fn over_quota(namespace: &Namespace, what: &str, again: Option<Duration>) -> Status {
+pub(super) fn over_quota(whose: &str, what: &str, again: Option<Duration>) -> Status {
     let again_in = again.map(|again| format!(": try again in {again:?}")).unwrap_or_default();
-    let message = format!("the quota of namespace {namespace}: {what}{again_in}");
-    let mut details = quota(&format!("namespace {namespace}"), &message);
+    let message = format!("the quota of {whose}: {what}{again_in}");
+    let mut details = quota(whose, &message);
     details.set_retry_info(again);
     status(Code::ResourceExhausted, "QUOTA", &message, details)
 }

@@ -23,6 +23,12 @@ pub struct DoorSettings {
     #[arg(long, value_name = "FILE", env = "PODWIRE_TLS_CLIENT_CA", value_parser = absolute)]
     pub tls_client_ca: Option<PathBuf>,
 
+    /// Revocation lists of the authorities in --tls-client-ca, PEM: an absolute path. A caller whose certificate, or one
+    /// between it and the authority, is on one is refused; an authority without a list has revoked nothing. New contents
+    /// are taken as they come, for new connections.
+    #[arg(long, value_name = "FILE", env = "PODWIRE_TLS_CLIENT_CRL", value_parser = absolute)]
+    pub tls_client_crl: Option<PathBuf>,
+
     /// How old a connection by TLS may become, in seconds, 1 to 604800; at the most as old as the caller's certificate.
     /// Callers then connect anew, with the certificate that they have by then; calls under way are finished.
     #[arg(long, value_name = "SECONDS", env = "PODWIRE_MAX_CONNECTION_AGE", default_value_t = 3600)]
@@ -46,7 +52,7 @@ pub struct DoorSettings {
     pub insecure_plaintext_tcp: bool,
 }
 
-/// The three files of TLS.
+/// The files of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The agent's certificate.
@@ -55,6 +61,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Who signs callers' certificates.
     pub client_ca: PathBuf,
+    /// Which of them are revoked.
+    pub client_crl: Option<PathBuf>,
 }
 
 impl DoorSettings {
@@ -66,7 +74,8 @@ impl DoorSettings {
     pub(super) fn check(&self, listen: &[Endpoint]) -> Result<(), ConfigError> {
         let files =
             [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key), ("--tls-client-ca", &self.tls_client_ca)];
-        let given = files.iter().find(|(_, path)| path.is_some()).map(|(flag, _)| *flag);
+        let crl = self.tls_client_crl.as_ref().map(|_| "--tls-client-crl");
+        let given = files.iter().find(|(_, path)| path.is_some()).map(|(flag, _)| *flag).or(crl);
         let missing = files.iter().find(|(_, path)| path.is_none()).map(|(flag, _)| *flag);
         let tcp = listen.iter().find(|endpoint| matches!(endpoint, Endpoint::Tcp(_)));
         match (given, missing, tcp) {
@@ -81,7 +90,7 @@ impl DoorSettings {
     /// The files of TLS, where that is on.
     pub fn tls(&self) -> Option<TlsFiles> {
         let (cert, key, client_ca) = (self.tls_cert.clone()?, self.tls_key.clone()?, self.tls_client_ca.clone()?);
-        Some(TlsFiles { cert, key, client_ca })
+        Some(TlsFiles { cert, key, client_ca, client_crl: self.tls_client_crl.clone() })
     }
 
     /// How old a connection may become.

@@ -29,6 +29,9 @@ pub enum PolicyError {
     /// A quota for no namespace.
     #[error("quotas[{0}].namespaces is empty: the quota would hold for nobody; fill it or take the quota out")]
     QuotaForNobody(usize),
+    /// A rate for no caller.
+    #[error("callers[{0}].identities is empty: the rate would hold for nobody; fill it or take it out")]
+    RateForNobody(usize),
     /// Not text.
     #[error("it is not UTF-8")]
     NotText,
@@ -43,6 +46,16 @@ struct File {
     rules: Vec<FileRule>,
     #[serde(default)]
     quotas: Vec<FileQuota>,
+    #[serde(default)]
+    callers: Vec<FileCallers>,
+}
+
+/// For each of these callers: calls that name no namespace.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileCallers {
+    identities: Vec<IdentityPattern>,
+    requests: FileRate,
 }
 
 /// For each of these namespaces.
@@ -73,6 +86,12 @@ struct FileLease {
     longest_seconds: Option<u64>,
 }
 
+impl From<FileRate> for Rate {
+    fn from(it: FileRate) -> Self {
+        Self { per_second: it.per_second.get(), burst: it.burst.get() }
+    }
+}
+
 impl From<FileQuota> for (Vec<NamespacePattern>, Quota) {
     fn from(it: FileQuota) -> Self {
         let lease = it.lease.as_ref();
@@ -81,7 +100,7 @@ impl From<FileQuota> for (Vec<NamespacePattern>, Quota) {
             interfaces: it.interfaces,
             bridges: it.bridges,
             captures: it.captures,
-            requests: it.requests.map(|it| Rate { per_second: it.per_second.get(), burst: it.burst.get() }),
+            requests: it.requests.map(Rate::from),
             lease_required: lease.is_some_and(|lease| lease.required),
             longest_lease: lease.and_then(|lease| lease.longest_seconds).map(Duration::from_secs),
         };
@@ -124,7 +143,12 @@ pub fn read_policy(bytes: &[u8]) -> Result<Policy, PolicyError> {
     if let Some(index) = file.quotas.iter().position(|quota| quota.namespaces.is_empty()) {
         return Err(PolicyError::QuotaForNobody(index));
     }
-    Ok(Policy::new(rules).with_quotas(file.quotas.into_iter().map(Into::into).collect()))
+    if let Some(index) = file.callers.iter().position(|callers| callers.identities.is_empty()) {
+        return Err(PolicyError::RateForNobody(index));
+    }
+    let rates = file.callers.into_iter().map(|callers| (callers.identities, callers.requests.into()));
+    let quotas = file.quotas.into_iter().map(Into::into);
+    Ok(Policy::new(rules).with_quotas(quotas.collect()).with_rates(rates.collect()))
 }
 
 #[cfg(test)]
@@ -176,6 +200,25 @@ quotas:
             assert!(read_policy(text.as_bytes()).is_err(), "{bad}");
         }
         assert!(read_policy(b"rules: []\nquotas: [{namespaces: []}]").is_err());
+    }
+
+    #[test]
+    fn callers_have_the_least_rate_that_is_said_of_them() {
+        let text = "
+rules: []
+callers:
+- {identities: [a.example, '*.example'], requests: {per_second: 5, burst: 9}}
+- {identities: [a.example, uid:0], requests: {per_second: 7, burst: 2}}
+";
+        let policy = read_policy(text.as_bytes()).unwrap();
+        let rate = |who: &str| policy.rate(&who.parse().unwrap()).map(|rate| (rate.per_second, rate.burst));
+        assert_eq!(rate("a.example"), Some((5, 2)));
+        assert_eq!((rate("b.example"), rate("b.org"), rate("uid:0")), (Some((5, 9)), None, None));
+        for bad in ["identities: []", "identities: ['*']", "namespaces: [a]", "identities: [a.example], captures: 1"] {
+            let text = format!("rules: []\ncallers: [{{{bad}, requests: {{per_second: 1, burst: 1}}}}]");
+            assert!(read_policy(text.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(read_policy(b"rules: []\ncallers: [{identities: [a.example]}]").is_err());
     }
 
     #[test]

@@ -6,7 +6,11 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::Deserialize;
 
-use super::{identity::Identity, name::Namespace, quota::Quota};
+use super::{
+    identity::Identity,
+    name::Namespace,
+    quota::{Quota, Rate},
+};
 
 pub use pattern::{IdentityPattern, NamespacePattern, PatternError};
 
@@ -85,17 +89,32 @@ pub struct Rule {
 pub struct Policy {
     rules: Vec<Rule>,
     quotas: Vec<(Vec<NamespacePattern>, Quota)>,
+    rates: Vec<(Vec<IdentityPattern>, Rate)>,
 }
 
 impl Policy {
     /// A policy of these rules.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules, quotas: Vec::new() }
+        Self { rules, quotas: Vec::new(), rates: Vec::new() }
     }
 
     /// The same with quotas for each namespace that one of the patterns matches, not for all of them together.
     pub fn with_quotas(self, quotas: Vec<(Vec<NamespacePattern>, Quota)>) -> Self {
         Self { quotas, ..self }
+    }
+
+    /// The same with a rate of calls that name no namespace, for each caller that one of the patterns matches.
+    pub fn with_rates(self, rates: Vec<(Vec<IdentityPattern>, Rate)>) -> Self {
+        Self { rates, ..self }
+    }
+
+    /// How many calls a caller may make that name no namespace: the least that is said of it. Root has no limit.
+    pub fn rate(&self, who: &Identity) -> Option<Rate> {
+        if who.is_root() {
+            return None;
+        }
+        let about = self.rates.iter().filter(|(of, _)| of.iter().any(|pattern| pattern.matches(who)));
+        about.map(|(_, rate)| *rate).reduce(Rate::and)
     }
 
     /// How much a namespace may have and ask for: what all quotas that are about it leave. Root has none.

@@ -32,6 +32,13 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// What two rates leave together.
+    pub fn and(self, other: Self) -> Self {
+        Self { per_second: self.per_second.min(other.per_second), burst: self.burst.min(other.burst) }
+    }
+}
+
 /// What a namespace has, or would have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
@@ -96,9 +103,7 @@ impl Quota {
             }
         }
         let requests = match (self.requests, other.requests) {
-            (Some(a), Some(b)) => {
-                Some(Rate { per_second: a.per_second.min(b.per_second), burst: a.burst.min(b.burst) })
-            }
+            (Some(a), Some(b)) => Some(a.and(b)),
             (a, b) => a.or(b),
         };
         Self {

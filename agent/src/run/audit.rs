@@ -107,6 +107,7 @@ mod tests {
             result: "OK".to_owned(),
             reason: text(),
             message: text(),
+            more: 0,
         }
     }
 

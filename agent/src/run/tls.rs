@@ -1,4 +1,4 @@
-//! TLS of the TCP listeners: three files, read anew when they change.
+//! TLS of the TCP listeners: three or four files, read anew when they change.
 
 mod acceptor;
 mod material;
@@ -38,7 +38,7 @@ pub(super) struct Tls(watch::Receiver<Material>);
 
 /// Keeps it so.
 pub(super) struct Reload {
-    files: [Named; 3],
+    files: Vec<Named>,
     follower: Follower,
     material: watch::Sender<Material>,
     metrics: Metrics,
@@ -51,16 +51,19 @@ impl Tls {
     ///
     /// They cannot be used.
     pub(super) fn load(files: TlsFiles, metrics: &Metrics) -> Result<(Self, Reload), TlsError> {
-        let files = [
-            Named { setting: "--tls-cert", path: files.cert },
-            Named { setting: "--tls-key", path: files.key },
-            Named { setting: "--tls-client-ca", path: files.client_ca },
+        let named = [
+            ("--tls-cert", Some(files.cert)),
+            ("--tls-key", Some(files.key)),
+            ("--tls-client-ca", Some(files.client_ca)),
+            ("--tls-client-crl", files.client_crl),
         ];
+        let named = named.into_iter().filter_map(|(setting, path)| Some(Named { setting, path: path? }));
+        let files: Vec<Named> = named.collect();
         let contents = read(&files)?;
         let (material, current) = watch::channel(Material::read(&files, &contents, SystemTime::now())?);
         metrics.door.read(Files::Tls);
         metrics.door.certificate_ends(current.borrow().expires);
-        let follower = Follower::new(files.to_vec(), contents);
+        let follower = Follower::new(files.clone(), contents);
         Ok((Self(current), Reload { files, follower, material, metrics: metrics.clone() }))
     }
 
@@ -79,7 +82,7 @@ impl Reload {
             tokio::select! {
                 found = self.follower.changed() => self.take(found.map_err(TlsError::from)),
                 () = time::sleep(left.unwrap_or_default()), if left.is_some() => tracing::error!(
-                    file = %self.files[0].path.display(),
+                    file = %self.files.first().map(|file| file.path.display().to_string()).unwrap_or_default(),
                     expired = %prost_types::Timestamp::from(expires),
                     "the agent's certificate has expired: nobody who checks it can call by TLS; have it renewed, the \
                      agent takes the new one as it comes"

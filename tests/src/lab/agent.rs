@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     ffi::OsString,
     fs::{self, File},
     future::Future,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
@@ -30,6 +31,15 @@ use crate::{
 
 /// Where the agent listens unless a test says otherwise: its own default.
 pub const SOCKET: &str = "unix:///run/podwire/agent.sock";
+
+/// How agents of tests treat system calls that are not on their list, where the environment does not say it: whatever a test
+/// needs must be there.
+pub const SECCOMP: &str = "PODWIRE_SECCOMP";
+
+/// The value of [`SECCOMP`] for an agent of a test. `log` shows in the kernel's log what the list lacks.
+pub fn seccomp() -> String {
+    env::var(SECCOMP).unwrap_or_else(|_| "enforce".to_owned())
+}
 
 /// Flags for an agent that is to be started.
 #[derive(Debug)]
@@ -116,6 +126,7 @@ impl AgentBuilder {
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
+            .env(SECCOMP, seccomp())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["--listen", &self.address])
             .args(self.settings.iter().flat_map(|(flag, value)| [*flag, value]))
@@ -159,6 +170,11 @@ impl Agent {
     /// Never: pids fit.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// Where it logs.
+    pub fn log_path(&self) -> &Path {
+        &self.log
     }
 
     /// What it logged.

@@ -20,7 +20,8 @@ pub(crate) const OVERLAYS: [(&str, &[&str], &str); 6] = [
 ];
 
 /// Component, the overlay that it is for, and values of the chart.
-const COMPONENTS: [(&str, &str, &[&str]); 7] = [
+const COMPONENTS: [(&str, &str, &[&str]); 8] = [
+    ("audit", "containerd", &["auditLog=/var/log/podwire/audit.log"]),
     ("cni", "containerd", &["cni.enabled=true"]),
     ("cni-removal", "crio-cni", &["runtime=crio", "cni.enabled=true", "cni.remove=true"]),
     ("metrics", "containerd", &["metrics.port=9464"]),
@@ -192,6 +193,8 @@ fn the_settings_of_the_chart_reach_the_agent() {
         "logLevel=debug",
         "criSocket=/var/run/other/cri.sock",
         "maxUnavailable=3",
+        "auditLog=-",
+        "seccomp=enforce",
     ];
     let Some(documents) = chart(&values) else { return };
     assert_eq!(documents.len(), 2, "the namespace is not the chart's unless it is asked for");
@@ -203,6 +206,8 @@ fn the_settings_of_the_chart_reach_the_agent() {
         ("PODWIRE_NODE_DEVICE", "eth1,eth2"),
         ("PODWIRE_LOG_LEVEL", "debug"),
         ("PODWIRE_CRI_SOCKET", "/var/run/other/cri.sock"),
+        ("PODWIRE_AUDIT_LOG", "-"),
+        ("PODWIRE_SECCOMP", "enforce"),
     ] {
         assert!(agent.environment.contains(&(name.into(), value.into())), "{name}: {agent:?}");
     }
@@ -228,6 +233,8 @@ fn the_settings_of_the_chart_reach_the_plugin() {
 fn the_chart_refuses_values_that_it_does_not_know() {
     for wrong in [
         "runtime=docker",
+        "auditLog=audit.log",
+        "seccomp=kill",
         "drainTimeout=-1",
         "drainTimeout=soon",
         "maxUnavailable=0",

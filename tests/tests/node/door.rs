@@ -42,7 +42,15 @@ impl Door {
     }
 
     async fn open_with(lab: &Lab, policy: &str, change: impl FnOnce(AgentBuilder) -> AgentBuilder) -> Self {
-        let authority = Authority::new();
+        Self::open_by(lab, Authority::new(), policy, change).await
+    }
+
+    async fn open_by(
+        lab: &Lab,
+        authority: Authority,
+        policy: &str,
+        change: impl FnOnce(AgentBuilder) -> AgentBuilder,
+    ) -> Self {
         let files = Files::new(lab.directory().join("agent-tls"), &authority, &authority.issue(&["127.0.0.1"]));
         write(&policy_file(lab), policy);
         let at = |name: &str| files.path(name).display().to_string();

@@ -50,6 +50,7 @@ mod obstacles;
 mod ownership;
 mod parked;
 mod pods;
+mod power;
 mod process;
 mod profiles;
 mod purge;

@@ -24,8 +24,8 @@ const TRADES: [(&[&str], &[&str]); 8] = [
     (&["nix", "netns_rs", "socket2"], &["kernel", "pods"]),
     // Who is there is known before any room is entered.
     (&["rustls", "tokio_rustls", "webpki", "serde_saphyr"], &[]),
-    // Capabilities are dropped once, before any room is entered.
-    (&["rustix"], &[]),
+    // What the agent may do is given up once, before any room is entered.
+    (&["rustix", "seccompiler"], &[]),
     // All rooms count, by what `metrics.rs` has; how it is told, none knows.
     (&["prometheus_client", "hyper", "hyper_util"], &[]),
     (&["tokio", "inotify", "futures_util", "tower"], &["kernel", "pods", "store", "panel", "api"]),

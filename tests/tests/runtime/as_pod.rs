@@ -10,7 +10,10 @@ use podwire_tests::{
     containerd::{Containerd, Version},
     daemonset::{Container, Propagation},
     elements::state,
-    lab::Lab,
+    lab::{
+        Lab,
+        agent::{SECCOMP, seccomp},
+    },
     manifest,
     private::{measured, skip},
 };
@@ -35,7 +38,8 @@ fn manifest() -> Option<Container> {
 }
 
 pub(crate) fn with_image(version: Version, test: impl AsyncFnOnce(&Lab, &mut Containerd, &Container)) {
-    let Some(container) = manifest() else { return };
+    let Some(mut container) = manifest() else { return };
+    container.environment.push((SECCOMP.to_owned(), seccomp()));
     with_containerd(version, async |lab, containerd| {
         containerd.import_agent(&container.image).unwrap();
         test(lab, containerd, &container).await;
@@ -50,6 +54,25 @@ fn lesson() -> Topology {
         .attach(Attachment::new("pb").pod("b").interface("net1").bridge("lan"))
 }
 
+/// The mounts in a text of proc_pid_mountinfo(5) whose files can be written, but for those that a kernel or a runtime makes for every
+/// privileged container, and those below the runtime's folder: Kubernetes' `readOnly` is for the folder's own mount and not for the
+/// mounts below it. Namespaces under their names are no files.
+fn writable(mounts: &str) -> Vec<&str> {
+    let own = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "nsfs"];
+    let files = mounts.lines().filter_map(|line| {
+        let (mount, rest) = line.split_once(" - ")?;
+        let (point, options) = (mount.split(' ').nth(4)?, mount.split(' ').nth(5)?);
+        let kind = rest.split(' ').next()?;
+        let in_memory = kind == "tmpfs" && ["/dev", "/sys"].iter().any(|top| Path::new(point).starts_with(top));
+        let of_runtime = point.starts_with("/run/containerd/");
+        let own = own.contains(&kind) || in_memory || of_runtime;
+        (options.split(',').next() == Some("rw") && !own).then_some(point)
+    });
+    let mut files: Vec<&str> = files.collect();
+    files.sort_unstable();
+    files
+}
+
 /// The whole life of the DaemonSet's pod, updates included.
 fn lives(version: Version) {
     with_image(version, async |lab, containerd, container| {
@@ -60,6 +83,8 @@ fn lives(version: Version) {
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
         assert!(root.split(' ').nth(5).unwrap().starts_with("ro"), "{root}");
+
+        assert_eq!(writable(&mounts), ["/run/netns", "/run/podwire", "/var/lib/podwire"], "{mounts}");
 
         // As the documentation has it: kubectl exec daemonset/podwire-agent -- podwire doctor.
         let doctor = ["podwire", "doctor"].map(str::to_owned);

@@ -22,7 +22,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::service::Routes;
 
 use crate::{
-    api::{CallLayer, Caller, Leaving, Life},
+    api::{AuditEntry, Auditor, CallLayer, Caller, Leaving, Life},
     domain::identity::Identity,
     metrics::{Metrics, Refusal, Way},
     run::{connection::Connection, listener::server},
@@ -37,6 +37,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const HANDSHAKES: usize = 256;
 /// Strangers are told of in the log this often at the most; the others are counted.
 const TOLD: Duration = Duration::from_secs(1);
+/// And written down this often: some 3 MB a day, whoever knocks.
+const WRITTEN: Duration = Duration::from_secs(10);
 /// So much before its certificate ends a connection does, for clocks that differ.
 const MARGIN: Duration = Duration::from_secs(1);
 /// In so many steps over the last tenth of the greatest age connections end, so that not all come back at once.
@@ -56,7 +58,7 @@ pub(crate) async fn serve(
     let mut number = 0_u32;
     {
         let mut incoming = pin!(incoming);
-        let mut handshakes = Handshakes { metrics: metrics.clone(), ..Handshakes::default() };
+        let mut handshakes = Handshakes::new(layer.auditor(), metrics.clone());
         loop {
             tokio::select! {
                 () = leaving.asked() => break,
@@ -149,7 +151,6 @@ fn by_names(error: &io::Error) -> bool {
 }
 
 /// Those under way.
-#[derive(Default)]
 struct Handshakes {
     tasks: JoinSet<(SocketAddr, Result<Guest, Stranger>)>,
     /// The oldest first.
@@ -159,6 +160,10 @@ struct Handshakes {
 }
 
 impl Handshakes {
+    fn new(auditor: Option<Arc<dyn Auditor>>, metrics: Metrics) -> Self {
+        Self { tasks: JoinSet::new(), order: VecDeque::new(), log: Log::new(auditor), metrics }
+    }
+
     fn begin(&mut self, stream: TcpStream, config: Arc<ServerConfig>) {
         // Gone already.
         let Ok(from) = stream.peer_addr() else { return };
@@ -204,39 +209,66 @@ async fn handshake(stream: TcpStream, from: SocketAddr, config: Arc<ServerConfig
     Ok(Guest { stream, identity, from, expires })
 }
 
-/// The log, of which strangers fill no more than a line now and then.
-#[derive(Default)]
+/// The log and the audit, of which strangers fill no more than a line now and then.
 struct Log {
+    told: Pace,
+    written: Pace,
+    auditor: Option<Arc<dyn Auditor>>,
+}
+
+impl Log {
+    fn new(auditor: Option<Arc<dyn Auditor>>) -> Self {
+        Self { told: Pace::new(TOLD), written: Pace::new(WRITTEN), auditor }
+    }
+
+    fn refused(&mut self, from: SocketAddr, stranger: &Stranger) {
+        if let Some(more) = self.told.turn() {
+            tracing::warn!(%from, reason = %stranger, "refused by TLS{}", and(more));
+        }
+        self.write(from.to_string(), || stranger.to_string());
+    }
+
+    fn crowded(&mut self) {
+        let what = format!("{HANDSHAKES} handshakes are under way: the oldest is ended for each new one");
+        if let Some(more) = self.told.turn() {
+            tracing::warn!("{what}{}", and(more));
+        }
+        self.write(String::new(), || what);
+    }
+
+    fn write(&mut self, from: String, why: impl FnOnce() -> String) {
+        if let Some(auditor) = &self.auditor
+            && let Some(more) = self.written.turn()
+        {
+            auditor.note(&AuditEntry::stranger(from, &why(), more));
+        }
+    }
+}
+
+fn and(more: u64) -> String {
+    if more == 0 { String::new() } else { format!("; {more} more since the last line of this kind") }
+}
+
+/// Lets one through now and then, and counts the others.
+struct Pace {
+    every: Duration,
     last: Option<Instant>,
     more: u64,
 }
 
-impl Log {
-    fn refused(&mut self, from: SocketAddr, stranger: &Stranger) {
-        if self.turn() {
-            tracing::warn!(%from, reason = %stranger, "refused by TLS{}", Self::and(std::mem::take(&mut self.more)));
-        }
+impl Pace {
+    fn new(every: Duration) -> Self {
+        Self { every, last: None, more: 0 }
     }
 
-    fn crowded(&mut self) {
-        if self.turn() {
-            let more = Self::and(std::mem::take(&mut self.more));
-            tracing::warn!("{HANDSHAKES} handshakes are under way: the oldest is ended for each new one{more}");
-        }
-    }
-
-    fn turn(&mut self) -> bool {
+    /// How many were not let through since the last one, if this one is.
+    fn turn(&mut self) -> Option<u64> {
         let now = Instant::now();
-        let turn = self.last.is_none_or(|last| now.duration_since(last) >= TOLD);
-        if turn {
-            self.last = Some(now);
-        } else {
+        if self.last.is_some_and(|last| now.duration_since(last) < self.every) {
             self.more += 1;
+            return None;
         }
-        turn
-    }
-
-    fn and(more: u64) -> String {
-        if more == 0 { String::new() } else { format!("; {more} more since the last line of this kind") }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.more))
     }
 }

@@ -1,11 +1,11 @@
-//! From three files to what a handshake needs.
+//! From the files to what a handshake needs.
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
     server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::TLS13,
@@ -42,6 +42,8 @@ enum Problem {
     NotYet(prost_types::Timestamp),
     #[error("all of its authorities have expired: have them renewed")]
     NoAuthority,
+    #[error("it has no revocation list: PEM is expected, from `-----BEGIN X509 CRL-----` on")]
+    NoList,
     #[error("rustls refuses it: {0}")]
     Refused(rustls::Error),
     #[error("it cannot be used to check callers: {0}")]
@@ -58,15 +60,17 @@ pub(super) struct Material {
 }
 
 impl Material {
-    /// That of the contents of the three files, which are `[certificate, key, authorities]`.
+    /// That of the contents of the files, which are `[certificate, key, authorities]`, and revocation lists where there is
+    /// a fourth.
     ///
     /// # Errors
     ///
     /// They are torn, do not go together, or are out of date.
-    pub(super) fn read(files: &[Named; 3], contents: &[Vec<u8>], now: SystemTime) -> Result<Self, MaterialError> {
-        let [cert, key, ca] = files;
+    pub(super) fn read(files: &[Named], contents: &[Vec<u8>], now: SystemTime) -> Result<Self, MaterialError> {
         let wrong = |file: &Named, problem| MaterialError { setting: file.setting, path: file.path.clone(), problem };
-        let [cert_pem, key_pem, ca_pem] = contents else { return Err(wrong(cert, Problem::NoCertificate)) };
+        let ([cert, key, ca, ..], [cert_pem, key_pem, ca_pem, ..]) = (files, contents) else {
+            return Err(MaterialError { setting: "--tls-cert", path: PathBuf::new(), problem: Problem::NoCertificate });
+        };
         let chain = certificates(cert_pem).map_err(|problem| wrong(cert, problem))?;
         let own = validity(&chain, 0).map_err(|problem| wrong(cert, problem))?;
         if own.ends <= now {
@@ -85,8 +89,15 @@ impl Material {
             error => wrong(key, Problem::Refused(error)),
         })?;
         let roots = authorities(ca_pem, now).map_err(|problem| wrong(ca, problem))?;
-        let callers = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider)).build();
-        let callers = callers.map_err(|error| wrong(ca, Problem::Verifier(error)))?;
+        let mut callers = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
+        let mut checked = ca;
+        if let (Some(crl), Some(pem)) = (files.get(3), contents.get(3)) {
+            let lists = revocations(pem).map_err(|problem| wrong(crl, problem))?;
+            // An authority that has no list there has revoked nothing.
+            callers = callers.with_crls(lists).allow_unknown_revocation_status();
+            checked = crl;
+        }
+        let callers = callers.build().map_err(|error| wrong(checked, Problem::Verifier(error)))?;
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
         let builder = builder.map_err(|error| wrong(cert, Problem::Refused(error)))?;
         let builder = builder.with_client_cert_verifier(Arc::new(NamedCallers(callers)));
@@ -103,6 +114,12 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(Problem::NotPem)?;
     if all.is_empty() { Err(Problem::NoCertificate) } else { Ok(all) }
+}
+
+fn revocations(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Problem> {
+    let all: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(pem).collect();
+    let all = all.map_err(Problem::NotPem)?;
+    if all.is_empty() { Err(Problem::NoList) } else { Ok(all) }
 }
 
 fn validity(certificates: &[CertificateDer<'_>], index: usize) -> Result<Validity, Problem> {

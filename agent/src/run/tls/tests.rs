@@ -74,7 +74,7 @@ impl Dir {
 
     fn files(&self) -> TlsFiles {
         let at = |name: &str| -> PathBuf { self.0.path().join(name) };
-        TlsFiles { cert: at("tls.crt"), key: at("tls.key"), client_ca: at("ca.crt") }
+        TlsFiles { cert: at("tls.crt"), key: at("tls.key"), client_ca: at("ca.crt"), client_crl: None }
     }
 
     fn load(&self) -> Result<Tls, String> {

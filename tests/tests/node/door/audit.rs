@@ -1,12 +1,21 @@
 //! What is written down of calls.
 
-use std::fs;
+use std::{fs, time::Instant};
 
-use podwire_client::{Bridge, Client};
-use podwire_tests::elements::topology;
+use podwire_client::{Bridge, CaptureRequest, Client, WatchRequest};
+use podwire_proto::v1::Topology;
+use podwire_tests::{
+    condition::{PATIENCE, eventually},
+    elements::{link, nic, topology},
+};
 use serde_json::Value;
+use tokio::time::timeout;
 
-use super::{Door, rules};
+use super::{
+    ADDRESS, Door,
+    certificates::{Authority, Files},
+    rules,
+};
 use crate::private;
 
 fn lines(path: &std::path::Path) -> Vec<Value> {
@@ -74,5 +83,82 @@ fn an_audit_that_cannot_be_written_is_seen() {
         agent.apply(topology("12")).await.unwrap();
         let log = agent.log();
         assert!(log.contains("the audit cannot be written") && log.contains("lessons/12"), "{log}");
+    });
+}
+
+#[test]
+fn a_right_that_is_taken_from_a_stream_is_a_line() {
+    private(async |lab| {
+        lab.pods(["a", "b"]);
+        let path = lab.directory().join("audit.log");
+        let to = path.display().to_string();
+        let policy = rules([("a.example", "lessons", "read, write, capture")]);
+        let door = Door::open_with(lab, &policy, |agent| agent.arg("--audit-log").arg(to)).await;
+        let client = door.client("a.example").await;
+        let wire = Topology { links: vec![link("w", nic("a", "net1"), nic("b", "net1"))], ..topology("12") };
+        client.apply(wire).until_ready().await.unwrap();
+        let mut film = client.capture(CaptureRequest::link("lessons", "12", "w")).await.unwrap();
+        let mut watch = client.watch(WatchRequest::namespace("lessons")).await.unwrap();
+        let mut all = client.watch(WatchRequest::all()).await.unwrap();
+        for _ in 0..2 {
+            timeout(PATIENCE, watch.next()).await.unwrap().unwrap().unwrap();
+            timeout(PATIENCE, all.next()).await.unwrap().unwrap().unwrap();
+        }
+        timeout(PATIENCE, film.next()).await.unwrap().unwrap().unwrap();
+        let before = lines(&path);
+        let began = before.iter().find(|line| line["call"] == "podwire.v1.CaptureService/Capture").unwrap().clone();
+        assert_eq!(began["result"], "OK");
+
+        door.change_policy(&rules([("a.example", "elsewhere", "read")])).await;
+        let mut told = eventually("three lines more", async || {
+            let more = lines(&path).split_off(before.len());
+            anyhow::ensure!(more.len() >= 3, "{more:?}");
+            Ok(more)
+        })
+        .await;
+        told.sort_by_key(|line| (line["call"].to_string(), line["result"].to_string()));
+        let row = |line: &Value| ["who", "call", "object", "result", "reason"].map(|key| line[key].clone());
+        let expected = [
+            ("CaptureService/Capture", "lessons", "PERMISSION_DENIED", "POLICY"),
+            ("TopologyService/WatchTopologies", "", "OUT_OF_RANGE", "POLICY_CHANGED"),
+            ("TopologyService/WatchTopologies", "lessons", "PERMISSION_DENIED", "POLICY"),
+        ];
+        for (line, (call, object, result, reason)) in told.iter().zip(expected) {
+            let call = format!("podwire.v1.{call}");
+            assert_eq!(row(line), ["a.example", &call, object, result, reason].map(Value::from), "{told:?}");
+        }
+        assert_eq!(told.len(), 3, "each once: {told:?}");
+        assert_eq!(told[0]["id"], began["id"], "the id of its beginning");
+    });
+}
+
+#[test]
+fn strangers_are_written_down_now_and_then_however_many_they_are() {
+    private(async |lab| {
+        let path = lab.directory().join("audit.log");
+        let to = path.display().to_string();
+        let door = Door::open_with(lab, "rules: []", |agent| agent.arg("--audit-log").arg(to)).await;
+        let started = Instant::now();
+        let foreign = Authority::new();
+        let files = Files::new(lab.directory().join("foreign"), &door.authority, &foreign.issue(&["a.example"]));
+        for _ in 0..20 {
+            let client = Client::builder().tls(files.tls()).connect(format!("tls://{ADDRESS}")).await;
+            if let Ok(client) = client {
+                client.get_node().await.expect_err("a foreign authority");
+            }
+        }
+        let all = eventually("a line", async || {
+            let all = lines(&path);
+            anyhow::ensure!(!all.is_empty(), "none yet");
+            Ok(all)
+        })
+        .await;
+        let most = 1 + started.elapsed().as_secs() / 10;
+        assert!(all.len() as u64 <= most, "{} lines for 20 strangers in {:?}", all.len(), started.elapsed());
+        let first = &all[0];
+        let fields = ["call", "result", "reason", "who", "id"].map(|key| first[key].as_str().unwrap());
+        assert_eq!(fields, ["TLS", "UNAUTHENTICATED", "TLS_HANDSHAKE", "", ""]);
+        assert!(first["from"].as_str().unwrap().starts_with("127.0.0.1:"), "{first}");
+        assert!(!first["message"].as_str().unwrap().is_empty() && first.get("more").is_none(), "{first}");
     });
 }

@@ -4,7 +4,8 @@ use std::{fs, net::IpAddr, path::PathBuf};
 
 use podwire_client::Tls;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod,
+    KeyPair, PublicKeyData, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 /// Signs certificates.
@@ -38,6 +39,30 @@ impl Authority {
         self.sign(&[name], |params| {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
         })
+    }
+
+    /// One with a number, by which it can be revoked.
+    pub(crate) fn numbered(&self, name: &str, number: u64) -> Pair {
+        self.sign(&[name], |params| params.serial_number = Some(number.into()))
+    }
+
+    /// The list of what is revoked, PEM.
+    pub(crate) fn revoked(&self, numbers: &[u64]) -> String {
+        let revoked = |number: &u64| RevokedCertParams {
+            serial_number: (*number).into(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2099, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.0).unwrap().pem().unwrap()
     }
 
     fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use podwire_client::{CaptureRequest, Client, Error};
+use podwire_client::{CaptureRequest, Client, Error, WatchRequest};
 use podwire_proto::v1::{Topology, node_service_client::NodeServiceClient};
 use podwire_tests::{
     condition::PATIENCE,
@@ -159,5 +159,39 @@ fn a_tenant_at_its_limit_is_told_when_to_come_back_and_slows_nobody() {
         assert!(details.quota_failure().is_some());
         tokio::time::sleep(again).await;
         raw.list_pods(pods()).await.unwrap();
+    });
+}
+
+#[test]
+fn calls_that_name_no_namespace_are_counted_by_who_makes_them() {
+    private(async |lab| {
+        let limits = "callers:\n- {identities: ['*.example'], requests: {per_second: 1, burst: 6}}\n";
+        let door = Door::open(lab, &(rules([("*.example", "*", "read, netns")]) + limits)).await;
+        let (noisy, quiet) = (door.client("a.example").await, door.client("b.example").await);
+        let started = Instant::now();
+        let mut passed = 0_u32;
+        let mut refusal = None;
+        for round in 0..60 {
+            let result = match round % 4 {
+                0 => noisy.get_node().await.map(drop),
+                1 => noisy.list_topologies(None).await.map(drop),
+                2 => noisy.list_netns().await.map(drop),
+                _ => noisy.watch(WatchRequest::all()).await.map(drop),
+            };
+            match result {
+                Ok(()) => passed += 1,
+                Err(error) => refusal = Some(error),
+            }
+        }
+        let most = 6.0 + started.elapsed().as_secs_f64() + 1.0;
+        assert!(passed >= 6 && f64::from(passed) <= most, "{passed} in {:?}", started.elapsed());
+        let error = refusal.expect("60 calls are too many");
+        assert_quota(&error, "the quota of a.example: 1 calls a second that name no namespace and 6 at once");
+        // Those that name one have the quota of that one; others have their own; root has none.
+        for _ in 0..20 {
+            noisy.list_topologies(Some("mine")).await.unwrap();
+            door.agent.client().await.get_node().await.unwrap();
+        }
+        quiet.get_node().await.unwrap();
     });
 }

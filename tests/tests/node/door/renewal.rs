@@ -7,6 +7,7 @@ use podwire_proto::v1::TopologyEvent;
 use podwire_tests::{
     condition::{PATIENCE, eventually},
     elements::topology,
+    lab::agent::AgentBuilder,
 };
 use tokio::time::timeout;
 
@@ -48,6 +49,60 @@ fn new_certificates_are_taken_without_cutting_a_watch_and_bad_ones_are_refused()
         let error =
             Client::builder().tls(door.tls(&["a.example"])).connect(format!("tls://{ADDRESS}")).await.unwrap_err();
         assert!(error.to_string().contains("not trusted"), "{error}");
+    });
+}
+
+#[test]
+fn whose_certificate_is_revoked_does_not_get_in_from_then_on() {
+    private(async |lab| {
+        let crl = lab.directory().join("agent-tls").join("ca.crl");
+        let (authority, other) = (Authority::new(), Authority::new());
+        super::write(&crl, &authority.revoked(&[7]));
+        let path = crl.display().to_string();
+        let agent = |agent: AgentBuilder| agent.arg("--tls-client-crl").arg(path);
+        let door = Door::open_by(lab, authority, &rules([("a.example", "*", "read")]), agent).await;
+        let files = |number: u64| {
+            let directory = lab.directory().join(format!("numbered-{number}"));
+            Files::new(directory, &door.authority, &door.authority.numbered("a.example", number))
+        };
+        let comes = async |number: u64| {
+            let client = Client::builder().tls(files(number).tls()).connect(format!("tls://{ADDRESS}")).await;
+            match client {
+                Ok(client) => client.get_node().await.map(|_| client).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let refused = async |number: u64| {
+            let error = comes(number).await.expect_err("it is revoked");
+            assert!(error.contains("refused this client's certificate") && error.contains("has revoked it"), "{error}");
+        };
+        refused(7).await;
+        let inside = comes(8).await.unwrap();
+
+        // What is no list takes nothing away.
+        super::write(&crl, "");
+        eventually("the empty file is refused", async || {
+            let log = door.agent.log();
+            anyhow::ensure!(log.contains("has no revocation list") && log.contains("--tls-client-crl"), "{log}");
+            Ok(())
+        })
+        .await;
+        refused(7).await;
+
+        super::write(&crl, &door.authority.revoked(&[8]));
+        eventually("the new list holds", async || {
+            anyhow::ensure!(comes(8).await.is_err(), "it still gets in");
+            Ok(())
+        })
+        .await;
+        refused(8).await;
+        comes(7).await.unwrap();
+        inside.get_node().await.expect("a connection that is there lasts until it is too old");
+
+        // Another authority has revoked nothing here.
+        super::write(&crl, &other.revoked(&[7]));
+        eventually("nobody is revoked", async || comes(8).await).await;
+        comes(7).await.unwrap();
     });
 }
 
