@@ -24,6 +24,7 @@ use super::{
         converge::{Converge, Outcome},
         error::ChangeError,
         events::EventKind,
+        kept::kept,
         ledger::{Entry, Lease},
         record::{record, record_trouble},
         view::TopologyView,
@@ -51,7 +52,9 @@ impl Engine {
         self.takes_changes()?;
         let engine = self.clone();
         let work = work(self.clone());
+        let kept = kept();
         let task = async move {
+            let _kept = kept;
             let leaving = engine.0.gate.read().await;
             if *leaving { Err(ChangeError::ShuttingDown) } else { work.await }
         };
@@ -197,6 +200,12 @@ impl Engine {
         key: &TopologyKey,
         work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
     ) -> Result<T, ChangeError> {
+        // The thread goes on where the caller does not wait for it any more.
+        let kept = kept();
+        let work = move || {
+            let _kept = kept;
+            work()
+        };
         spawn_blocking(work).await.unwrap_or(Err(ChangeError::Bug(key.clone())))
     }
 
