@@ -20,7 +20,7 @@ const NOISE: Duration = Duration::from_millis(20);
 
 async fn door(lab: &Lab) -> Door {
     let rights = rules([("noisy.example", "noisy", "read, write"), ("quiet.example", "lessons", "read, write")]);
-    let quotas = "quotas:\n- {namespaces: [noisy], requests: {per_second: 50, burst: 50}}\n";
+    let quotas = "quotas:\n- {namespaces: [noisy], requests: {per_second: 10, burst: 10}}\n";
     Door::open_with(lab, &(rights + quotas), |agent| agent.arg("--log-level").arg("warn")).await
 }
 
@@ -55,7 +55,7 @@ fn one_at_its_quota_does_not_slow_the_other() {
             "a tenant at its quota, {passed} calls passed and {refused} refused in 4 s: another one alone \
              {alone}; beside it {beside}; ratio of the medians {ratio:.1}"
         ));
-        assert!(refused > 10 * passed, "it was no flood");
+        assert!(refused > 3 * passed, "it was no flood");
         assert!(ratio <= RATIO || beside.median <= NOISE, "{ratio:.1}");
         assert!(process.now().memory <= before.memory + 16);
         quiet.end().await;
