@@ -1,19 +1,23 @@
 //! The gRPC services: parse once, call the engine, render.
 
+mod activity;
 mod attachments;
 mod audit;
+mod body;
 mod bridges;
 mod call;
 mod caller;
 mod capture;
 mod deadline;
 mod door;
+mod fields;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod health;
 mod leaving;
 mod limits;
 mod links;
+mod load;
 mod meter;
 mod netns;
 mod node;
@@ -40,11 +44,20 @@ use tonic_reflection::server::Builder;
 
 use crate::panel::Engine;
 
+pub use activity::Activity;
 pub use audit::{Auditor, Entry as AuditEntry};
 pub use call::{CallLayer, CallService};
-pub use caller::{Caller, Life};
+pub use caller::{Caller, Life, Peer};
 pub use health::Health;
 pub use leaving::{Leave, Leaving, leaving};
+
+#[cfg(test)]
+pub(crate) use {
+    body::REQUEST_TIME,
+    fields::{ELEMENTS, FIELDS},
+    limits::MESSAGE_BYTES,
+    load::{BYTES, BYTES_OF_ONE, CALLS, CALLS_OF_ONE},
+};
 
 /// All services of the agent, and what else a server of them needs.
 pub struct Api {

@@ -1,13 +1,18 @@
 //! The agent as a whole: sockets, engine, services, and how they end.
 
+mod allowance;
 mod alone;
 mod audit;
 mod connection;
+#[cfg(test)]
+mod documented;
 mod exhibit;
 mod exporter;
 mod files;
 mod listener;
 mod policy;
+mod register;
+mod session;
 mod tls;
 mod unix_socket;
 

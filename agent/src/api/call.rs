@@ -11,7 +11,9 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
+use http_body::Body as HttpBody;
 use tokio::sync::watch;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -20,15 +22,18 @@ use tracing::{Instrument, Span, debug, error, field::Empty, info, info_span};
 use crate::{
     domain::policy::Policy,
     metrics::{Metrics, Under},
+    panel::keeping,
 };
 
 use super::{
     audit::{Audited, Auditor, CALLER_GONE, word},
+    body::{Incoming, Outgoing},
     caller::Caller,
     door::Access,
+    load::{Counted, Load},
     meter::Meter,
     rights::known,
-    status::{no_message, no_such_call, too_large, without_access},
+    status::{no_message, no_such_call, overloaded, too_large, without_access},
     trace::Trace,
 };
 
@@ -41,6 +46,7 @@ pub struct CallLayer {
     ids: Arc<Ids>,
     policy: watch::Receiver<Arc<Policy>>,
     meter: Arc<Meter>,
+    load: Arc<Load>,
     auditor: Option<Arc<dyn Auditor>>,
     metrics: Metrics,
 }
@@ -60,6 +66,7 @@ impl CallLayer {
             ids: Arc::new(Ids { run, next: AtomicU64::new(1) }),
             policy,
             meter: Arc::default(),
+            load: Arc::default(),
             auditor: None,
             metrics: Metrics::default(),
         }
@@ -90,6 +97,7 @@ impl<S> Layer<S> for CallLayer {
             ids: self.ids.clone(),
             policy: self.policy.clone(),
             meter: self.meter.clone(),
+            load: self.load.clone(),
             auditor: self.auditor.clone(),
             metrics: self.metrics.clone(),
         }
@@ -103,13 +111,26 @@ pub struct CallService<S> {
     ids: Arc<Ids>,
     policy: watch::Receiver<Arc<Policy>>,
     meter: Arc<Meter>,
+    load: Arc<Load>,
     auditor: Option<Arc<dyn Auditor>>,
     metrics: Metrics,
 }
 
+impl<S> CallService<S> {
+    /// Lets a call in and counts it, or says why not.
+    fn enter(&self, path: &str, caller: &Caller) -> Result<(Access, Arc<Counted>), Status> {
+        let access = Access::enter(path, caller.clone(), &self.policy, &self.meter);
+        let access = access.unwrap_or_else(|| Err(no_such_call()))?;
+        let counted = self.load.call(caller.peer()).map_err(|full| overloaded(full, "calls"))?;
+        Ok((access, Arc::new(counted)))
+    }
+}
+
 impl<S, B> Service<Request<B>> for CallService<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+    S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
 {
@@ -121,7 +142,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let id = format!("{:x}-{}", self.ids.run, self.ids.next.fetch_add(1, Ordering::Relaxed));
         let caller = request.extensions().get::<Caller>().cloned();
         let span = info_span!(
@@ -155,14 +176,22 @@ where
         };
         let entered = match caller {
             None => Err(without_access()),
-            Some(caller) => {
-                Access::enter(path, caller, &self.policy, &self.meter).unwrap_or_else(|| Err(no_such_call()))
-            }
+            Some(caller) => self.enter(path, &caller).map(|(access, counted)| (access, counted, caller)),
         };
+        let (lasts, many) = (lasts(path), path.starts_with("/grpc.reflection."));
         // Within the span, since tower services may do work before they return their future.
-        let answer = entered.map(|access| {
+        let answer = entered.map(|(access, counted, caller)| {
+            let mut request = request
+                .map(|body| Body::new(Incoming::new(body, Arc::clone(&counted), caller.activity().clone(), many)));
             access.audited(audited).keep(request.extensions_mut());
-            span.in_scope(|| self.inner.call(request))
+            let busy = caller.activity().call();
+            let answer = span.in_scope(|| self.inner.call(request));
+            let answer = keeping(Arc::clone(&counted) as _, answer);
+            async move {
+                let answer = answer.await?;
+                let activity = (!lasts).then(|| caller.activity().clone());
+                Ok(answer.map(|body| Body::new(Outgoing::new(body, counted, activity, busy))))
+            }
         });
         Box::pin(
             async move {
@@ -248,6 +277,11 @@ impl Drop for Call {
             info!(parent: &self.span, ?took, "the caller went away or its deadline passed; what it asked for goes on");
         }
     }
+}
+
+/// Whether the answer of a call goes on for as long as its caller wants, however slowly he takes it.
+fn lasts(path: &str) -> bool {
+    path.ends_with("/WatchTopologies") || path.ends_with("/Capture")
 }
 
 /// The path of a request, shortened: a stranger chooses it.

@@ -13,10 +13,17 @@ use crate::{
     panel::{ChangeError, ResumeError, TopologyView, Unready},
 };
 
-use super::door::{Place, Refusal};
+use super::{
+    door::{Place, Refusal},
+    load::Full,
+};
 
 /// `domain` of every `ErrorInfo`.
 const DOMAIN: &str = "podwire";
+/// Reason of calls that are refused for how much there is to do already.
+pub(super) const OVERLOADED: &str = "OVERLOADED";
+/// After this who was refused for that may try again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl From<ChangeError> for Status {
     fn from(error: ChangeError) -> Self {
@@ -93,6 +100,24 @@ pub(super) fn over_quota(whose: &str, what: &str, again: Option<Duration>) -> St
     let mut details = quota(whose, &message);
     details.set_retry_info(again);
     status(Code::ResourceExhausted, "QUOTA", &message, details)
+}
+
+/// The agent has enough to do: with this call it would be too many of something. The same call may succeed later.
+pub(super) fn overloaded(full: Full, what: &str) -> Status {
+    let whose = match full {
+        Full::Own => "you have too many",
+        Full::All => "this agent has too many",
+    };
+    let message = format!("{whose} {what} under way: try again in {AGAIN:?}, with fewer at a time");
+    let mut details = quota("agent", &message);
+    details.set_retry_info(Some(AGAIN));
+    status(Code::ResourceExhausted, OVERLOADED, &message, details)
+}
+
+/// The request did not arrive.
+pub(super) fn slow_request(within: Duration) -> Status {
+    let message = format!("the request was not there as a whole within {within:?}");
+    status(Code::DeadlineExceeded, "SLOW_REQUEST", &message, ErrorDetails::new())
 }
 
 /// What a caller may see is not what a watch began with.

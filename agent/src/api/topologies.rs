@@ -108,7 +108,7 @@ impl TopologyService for Topologies {
         let access = Access::of(&request)?;
         let watch = parse::watch(request.get_ref())?;
         watch.namespace.as_ref().map_or_else(|| access.check_any(), |namespace| access.check(namespace))?;
-        let events = watch::events(&self.engine, watch, access, self.leaving.clone()).await;
+        let events = watch::events(&self.engine, watch, access, self.leaving.clone());
         Ok(Response::new(events))
     }
 }

@@ -11,8 +11,11 @@ use crate::{
 
 use super::{Leaving, door::Access, parse::Watch, render};
 
+/// Topologies of a snapshot that are looked at together.
+const BATCH: usize = 8;
+
 /// A snapshot where none was seen before, then what happens after it, until the agent leaves.
-pub(super) async fn events(
+pub(super) fn events(
     engine: &Engine,
     watch: Watch,
     access: Access,
@@ -24,11 +27,18 @@ pub(super) async fn events(
     }
     // The token comes first: what happens while the snapshot is taken is told twice rather than never.
     let token = engine.events().latest();
-    let views = match &watch.key {
-        Some(key) => engine.get(key).await.into_iter().collect(),
-        None => engine.list(|namespace| watch.sees(namespace, &access)).await,
+    let keys = match &watch.key {
+        Some(key) => vec![key.clone()],
+        None => engine.keys(|namespace| watch.sees(namespace, &access)),
     };
-    let snapshot = stream::iter(views).map(|view: TopologyView| Ok(render::snapshot(&view)));
+    // A few at a time, as they are taken: the whole node is not in memory for each who watches it.
+    let batches: Vec<Vec<TopologyKey>> = keys.chunks(BATCH).map(<[TopologyKey]>::to_vec).collect();
+    let of = engine.clone();
+    let views = stream::iter(batches).then(move |keys| {
+        let engine = of.clone();
+        async move { stream::iter(engine.look_at(&keys).await) }
+    });
+    let snapshot = views.flatten().map(|view: TopologyView| Ok(render::snapshot(&view)));
     let synced = stream::iter([Ok(render::synced(token))]);
     snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, access, leaving))).boxed()
 }

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 use super::{
-    KernelError, ethtool,
+    KernelError, ethtool, link,
     netns::in_scratch,
     packet::{Devices, PacketSocket, Sight},
     queue,
@@ -52,6 +52,7 @@ pub fn probe() -> Result<Vec<Capability>, KernelError> {
         let tbf = Queue { netem: None, shaper: Some(Shaper { rate: 125_000, burst: 2000, queue: 2000 }) };
         note("tbf", "rates of links", impaired(&mut socket, &tbf));
         note("ethtool", "`tx_checksum` of interfaces", ethtool::set(10, false));
+        note("altname", "the marks by which podwire knows its own interfaces", altname(&mut socket));
         note("macvlan", "attachments to devices of the node", macvlan(&mut socket));
         note("packet", "captures and `podwire verify`", packet());
         note("vlan", "VLANs of devices of the node", new(&mut socket, LinkVlan::new("pw-tag", 10, 1).build()));
@@ -75,6 +76,10 @@ fn mirred(socket: &mut RouteSocket) -> Result<(), KernelError> {
 
 fn impaired(socket: &mut RouteSocket, queue: &Queue) -> Result<(), KernelError> {
     socket.batch(queue::impair(10, queue))?.into_iter().collect()
+}
+
+fn altname(socket: &mut RouteSocket) -> Result<(), KernelError> {
+    socket.batch(vec![link::add_altname(10, "podwire.lessons.12.probe")])?.into_iter().collect()
 }
 
 fn macvlan(socket: &mut RouteSocket) -> Result<(), KernelError> {

@@ -131,13 +131,22 @@ impl Engine {
 
     /// All topologies of the namespaces that are wanted as `get` shows them, by key. The others are not looked at.
     pub async fn list(&self, wanted: impl Fn(&Namespace) -> bool) -> Vec<TopologyView> {
+        self.look_at(&self.keys(wanted)).await
+    }
+
+    /// The keys of all topologies of the namespaces that are wanted, sorted.
+    pub fn keys(&self, wanted: impl Fn(&Namespace) -> bool) -> Vec<TopologyKey> {
         let mut keys = self.ledger().keys(None);
         keys.retain(|key| wanted(&key.namespace));
+        keys
+    }
+
+    /// These topologies as `get` shows them, without those that are not there any more.
+    pub async fn look_at(&self, keys: &[TopologyKey]) -> Vec<TopologyView> {
         let mut views = Vec::with_capacity(keys.len());
         let until = Instant::now() + READER;
         for key in keys {
-            // One that is not there was deleted since the keys were read.
-            views.extend(self.look_by(&key, until).await);
+            views.extend(self.look_by(key, until).await);
         }
         views
     }
@@ -191,8 +200,7 @@ impl Engine {
     /// Their source does not answer.
     pub async fn pods(&self) -> Result<Vec<Pod>, ChangeError> {
         let pods = Arc::clone(&self.0.pods);
-        let listed = spawn_blocking(move || pods.list()).await;
-        Ok(listed.map_err(|_| ChangeError::Bug(TopologyKey::default()))??)
+        self.work(&TopologyKey::default(), move || Ok(pods.list()?)).await
     }
 
     /// Refuses changes where the intents of an earlier run are not known.

@@ -81,8 +81,7 @@ impl Engine {
             });
         }
         let dir = self.netns_dir();
-        let done = tokio::task::spawn_blocking(move || work(&dir)).await;
-        done.unwrap_or_else(|_| Err(ChangeError::Bug(TopologyKey::default())))
+        self.work(&TopologyKey::default(), move || work(&dir)).await
     }
 }
 

@@ -1,15 +1,16 @@
 //! Sockets that calls come in by.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
 use futures_util::{Stream, StreamExt};
-use tokio::{net::UnixListener, time};
-use tokio_stream::wrappers::UnixListenerStream;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
+use nix::sys::resource::{Resource, getrlimit};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::UnixListener,
+    time,
 };
-use tower::layer::util::{Identity, Stack};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{service::Routes, transport::server::TcpIncoming};
 
 use crate::{
     api::{CallLayer, Leaving},
@@ -20,14 +21,12 @@ use crate::{
 use super::{
     RunError,
     connection::Connection,
+    register::{CONNECTIONS, CONNECTIONS_OF_ONE, Register},
+    session::{KEEPALIVE, Sessions},
     tls::{self, Tls},
     unix_socket::{self, Held, SocketError},
 };
 
-/// Calls of one connection that are under way at once; more wait, and so do their messages.
-const CALLS_PER_CONNECTION: usize = 256;
-/// Silence after which a peer is asked whether it is still there, and how long it has for the answer.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Pause after a connection could not be accepted: out of descriptors, that fails again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -73,6 +72,14 @@ impl Listener {
         }
     }
 
+    fn way(&self) -> Way {
+        match self {
+            Self::Unix(..) => Way::Unix,
+            Self::Tcp(..) => Way::Tcp,
+            Self::Tls(..) => Way::Tls,
+        }
+    }
+
     /// Whether only processes of this node reach it.
     pub(super) fn is_local(&self) -> bool {
         matches!(self, Self::Unix(..))
@@ -107,44 +114,56 @@ impl Listener {
         metrics: Metrics,
         leaving: Leaving,
     ) -> Result<Option<Held>, RunError> {
-        let routes = routes.prepare();
-        let mut asked = leaving.clone();
-        let asked = async move { asked.asked().await };
+        let most = connections();
+        // Whoever reaches the unix socket may do everything.
+        let of_one = if self.is_local() { most } else { CONNECTIONS_OF_ONE };
+        let register = Register::new(most, of_one);
+        let sessions = Sessions::new(routes, layer, leaving.clone(), register).measured(self.way(), &metrics);
         match self {
             Self::Unix(listener, held) => {
-                let incoming = patient(UnixListenerStream::new(listener), metrics.clone());
-                let incoming = incoming.map(move |new| counted(new.and_then(Connection::local), &metrics, Way::Unix));
-                let router = server(layer).add_routes(routes);
-                router.serve_with_incoming_shutdown(incoming, asked).await.map_err(RunError::Serve)?;
-                Ok(Some(held))
+                let incoming = patient(UnixListenerStream::new(listener), metrics);
+                serve(incoming.map(|new| new.and_then(Connection::local)), sessions, leaving).await;
+                return Ok(Some(held));
             }
             Self::Tcp(incoming, _) => {
-                let incoming = patient(incoming, metrics.clone());
-                let incoming =
-                    incoming.map(move |new| counted(new.and_then(Connection::anonymous), &metrics, Way::Tcp));
-                let router = server(layer).add_routes(routes);
-                router.serve_with_incoming_shutdown(incoming, asked).await.map_err(RunError::Serve)?;
-                Ok(None)
+                let incoming = patient(incoming, metrics);
+                serve(incoming.map(|new| new.and_then(Connection::anonymous)), sessions, leaving).await;
             }
             Self::Tls(incoming, _, tls, max_age) => {
-                tls::serve(patient(incoming, metrics.clone()), tls, max_age, routes, layer, metrics, leaving).await;
-                Ok(None)
+                tls::serve(patient(incoming, metrics.clone()), tls, max_age, sessions, metrics, leaving).await;
             }
         }
+        Ok(None)
     }
 }
 
-/// A server of calls, for any number of connections.
-pub(super) fn server(layer: CallLayer) -> Server<Stack<CallLayer, Identity>> {
-    Server::builder()
-        .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .layer(layer)
+/// Serves who comes, until the agent is asked to leave and all connections are closed.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    incoming: impl Stream<Item = io::Result<Connection<S>>>,
+    mut sessions: Sessions,
+    mut leaving: Leaving,
+) {
+    {
+        let mut incoming = pin!(incoming);
+        loop {
+            tokio::select! {
+                () = leaving.asked() => break,
+                accepted = incoming.next() => match accepted {
+                    Some(Ok(connection)) => sessions.begin(connection),
+                    Some(Err(_)) => {}
+                    None => break,
+                },
+                Some(()) = sessions.ended() => {}
+            }
+        }
+    }
+    sessions.end().await;
 }
 
-fn counted<S>(new: io::Result<S>, metrics: &Metrics, way: Way) -> io::Result<S> {
-    new.inspect(|_| metrics.door.connected(way))
+/// How many connections a listener may have: a quarter of the descriptors at the most, for pods need some too.
+fn connections() -> usize {
+    let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from(descriptors / 4).unwrap_or(CONNECTIONS).clamp(1, CONNECTIONS)
 }
 
 /// Says why a connection could not be accepted, and waits a little before the next one.

@@ -19,6 +19,8 @@ use self::material::Material;
 use super::files::{FileError, Follower, Named, read};
 
 pub(super) use acceptor::serve;
+#[cfg(test)]
+pub(super) use acceptor::{HANDSHAKE, HANDSHAKES};
 pub use material::MaterialError;
 
 /// Why there is no TLS.

@@ -9,7 +9,7 @@ mod renewal;
 mod requests;
 mod rights;
 mod told;
-mod wire;
+pub(crate) mod wire;
 
 use std::{fs, path::PathBuf};
 
@@ -26,22 +26,22 @@ use tonic::Code;
 use certificates::{Authority, Files};
 
 /// Where agents listen with TLS. Each test has a loopback of its own.
-const ADDRESS: &str = "127.0.0.1:7411";
+pub(crate) const ADDRESS: &str = "127.0.0.1:7411";
 
 /// An agent with TLS, the authority that signs everybody's certificates, and a policy.
-struct Door {
+pub(crate) struct Door {
     lab: Lab,
-    authority: Authority,
+    pub(crate) authority: Authority,
     files: Files,
-    agent: Agent,
+    pub(crate) agent: Agent,
 }
 
 impl Door {
-    async fn open(lab: &Lab, policy: &str) -> Self {
+    pub(crate) async fn open(lab: &Lab, policy: &str) -> Self {
         Self::open_with(lab, policy, |agent| agent).await
     }
 
-    async fn open_with(lab: &Lab, policy: &str, change: impl FnOnce(AgentBuilder) -> AgentBuilder) -> Self {
+    pub(crate) async fn open_with(lab: &Lab, policy: &str, change: impl FnOnce(AgentBuilder) -> AgentBuilder) -> Self {
         Self::open_by(lab, Authority::new(), policy, change).await
     }
 
@@ -68,7 +68,7 @@ impl Door {
     }
 
     /// Somebody with a certificate for this name.
-    async fn client(&self, name: &str) -> Client {
+    pub(crate) async fn client(&self, name: &str) -> Client {
         let connected = Client::builder().tls(self.tls(&[name])).connect(format!("tls://{ADDRESS}")).await;
         connected.unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.agent.log()))
     }
@@ -103,7 +103,7 @@ fn rule(identity: &str, namespace: &str, verbs: &str) -> String {
     format!("- {{identities: ['{identity}'], namespaces: ['{namespace}'], verbs: [{verbs}]}}\n")
 }
 
-fn rules<const N: usize>(rules: [(&str, &str, &str); N]) -> String {
+pub(crate) fn rules<const N: usize>(rules: [(&str, &str, &str); N]) -> String {
     let lines = rules.map(|(identity, namespace, verbs)| rule(identity, namespace, verbs));
     format!("rules:\n{}", lines.concat())
 }

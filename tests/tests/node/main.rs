@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 #![allow(missing_docs, reason = "the names of the tests say what they prove")]
 
+mod abuse;
 mod blind;
 mod bridges;
 mod capture;
@@ -22,6 +23,7 @@ mod command;
 mod deaf;
 mod devices;
 mod disk;
+mod documented;
 mod door;
 mod faults;
 mod fights;

@@ -25,6 +25,7 @@ use super::{
         converge::{Converge, Outcome},
         error::ChangeError,
         events::EventKind,
+        kept::kept,
         ledger::{Entry, Lease},
         record::{record, record_trouble},
         view::TopologyView,
@@ -53,8 +54,9 @@ impl Engine {
         let engine = self.clone();
         let under_way = self.0.metrics.work.change();
         let work = work(self.clone());
+        let kept = kept();
         let task = async move {
-            let _under_way = under_way;
+            let (_under_way, _kept) = (under_way, kept);
             let leaving = engine.0.gate.read().await;
             if *leaving { Err(ChangeError::ShuttingDown) } else { work.await }
         };
@@ -203,9 +205,13 @@ impl Engine {
         key: &TopologyKey,
         work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
     ) -> Result<T, ChangeError> {
-        // What is logged there belongs to the same call.
-        let span = Span::current();
-        spawn_blocking(move || span.in_scope(work)).await.unwrap_or(Err(ChangeError::Bug(key.clone())))
+        // The thread goes on where the caller does not wait for it any more. What is logged there belongs to the same call.
+        let (kept, span) = (kept(), Span::current());
+        let work = move || {
+            let _kept = kept;
+            span.in_scope(work)
+        };
+        spawn_blocking(work).await.unwrap_or(Err(ChangeError::Bug(key.clone())))
     }
 
     pub(super) async fn put(&self, key: &TopologyKey, record: Record) -> Result<(), ChangeError> {

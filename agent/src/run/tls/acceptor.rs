@@ -1,8 +1,7 @@
 //! From a TCP connection to one with an identity.
 
 use std::{
-    collections::VecDeque,
-    future::ready,
+    collections::{HashMap, VecDeque},
     io,
     net::SocketAddr,
     pin::pin,
@@ -10,31 +9,30 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use rustls::{CertificateError, OtherError, ServerConfig};
 use tokio::{
     net::TcpStream,
-    sync::oneshot,
     task::{self, AbortHandle, JoinSet},
     time::{self, Instant},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tonic::service::Routes;
 
 use crate::{
-    api::{AuditEntry, Auditor, CallLayer, Caller, Leaving, Life},
+    api::{AuditEntry, Auditor, Caller, Leaving, Life, Peer},
     domain::identity::Identity,
-    metrics::{Metrics, Refusal, Way},
-    run::{connection::Connection, listener::server},
+    metrics::{Metrics, Refusal},
+    run::{connection::Connection, session::Sessions},
 };
 
 use super::{Tls, names, validity::Validity};
 
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Handshakes under way at once. One more ends the oldest, so that those who connect and say nothing cannot keep anybody
-/// out for longer than it takes them to connect this many times.
-const HANDSHAKES: usize = 256;
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Handshakes under way at once. One more ends the oldest of the address that has the most, so that those who connect and
+/// say nothing keep out only who comes from the same address, and that no longer than it takes them to connect this many
+/// times.
+pub(crate) const HANDSHAKES: usize = 256;
 /// Strangers are told of in the log this often at the most; the others are counted.
 const TOLD: Duration = Duration::from_secs(1);
 /// And written down this often: some 3 MB a day, whoever knocks.
@@ -49,16 +47,14 @@ pub(crate) async fn serve(
     incoming: impl Stream<Item = io::Result<TcpStream>>,
     tls: Tls,
     max_age: Duration,
-    routes: Routes,
-    layer: CallLayer,
+    mut sessions: Sessions,
     metrics: Metrics,
     mut leaving: Leaving,
 ) {
-    let mut connections = JoinSet::new();
     let mut number = 0_u32;
     {
         let mut incoming = pin!(incoming);
-        let mut handshakes = Handshakes::new(layer.auditor(), metrics.clone());
+        let mut handshakes = Handshakes::new(sessions.auditor(), metrics);
         loop {
             tokio::select! {
                 () = leaving.asked() => break,
@@ -68,43 +64,15 @@ pub(crate) async fn serve(
                     None => break,
                 },
                 Some(known) = handshakes.next() => if let Some(guest) = known {
-                    metrics.door.connected(Way::Tls);
                     number = number.wrapping_add(1);
                     let age = max_age.saturating_sub(max_age / 10 * (number % SPREAD) / SPREAD);
-                    connections.spawn(serve_one(guest, age, routes.clone(), layer.clone(), leaving.clone()));
+                    sessions.begin(guest.connection(age));
                 },
-                Some(_) = connections.join_next() => {}
+                Some(()) = sessions.ended() => {}
             }
         }
     }
-    while connections.join_next().await.is_some() {}
-}
-
-/// Serves one connection until it is closed. At its greatest age, or when the agent is asked to leave, it takes no more
-/// calls and ends with the last one; when its certificate ends it is cut off.
-async fn serve_one(guest: Guest, age: Duration, routes: Routes, layer: CallLayer, mut leaving: Leaving) {
-    let left = guest.expires.duration_since(SystemTime::now()).unwrap_or_default();
-    let now = Instant::now();
-    // An end that is too far off to be counted is none.
-    let expires = now.checked_add(left);
-    let retires = now + age.min(left.saturating_sub(MARGIN));
-    let life = Life { retires: Some(retires), expires };
-    tracing::debug!(identity = %guest.identity, from = %guest.from, "a connection");
-    let caller = Caller::new(guest.identity, guest.from.to_string(), life);
-    let (open, closed) = oneshot::channel();
-    let connection = Connection::new(guest.stream, caller).until(expires).tell(open);
-    let enough = async move {
-        tokio::select! {
-            () = leaving.asked() => {}
-            () = time::sleep_until(retires) => {}
-            _ = closed => {}
-        }
-    };
-    let incoming = stream::once(ready(Ok::<_, io::Error>(connection))).chain(stream::pending());
-    let served = server(layer).add_routes(routes).serve_with_incoming_shutdown(incoming, enough).await;
-    if let Err(error) = served {
-        tracing::warn!(%error, "a connection could not be served");
-    }
+    sessions.end().await;
 }
 
 /// Who has shown a certificate.
@@ -113,6 +81,19 @@ struct Guest {
     identity: Identity,
     from: SocketAddr,
     expires: SystemTime,
+}
+
+impl Guest {
+    /// Its connection. At this age it takes no more calls; when its certificate ends it is cut off.
+    fn connection(self, age: Duration) -> Connection<TlsStream<TcpStream>> {
+        let left = self.expires.duration_since(SystemTime::now()).unwrap_or_default();
+        let now = Instant::now();
+        // An end that is too far off to be counted is none.
+        let expires = now.checked_add(left);
+        let life = Life { retires: Some(now + age.min(left.saturating_sub(MARGIN))), expires };
+        tracing::debug!(identity = %self.identity, from = %self.from, "a connection");
+        Connection::new(self.stream, Caller::new(self.identity, self.from.to_string(), life)).until(expires)
+    }
 }
 
 /// Why somebody did not get in.
@@ -154,7 +135,7 @@ fn by_names(error: &io::Error) -> bool {
 struct Handshakes {
     tasks: JoinSet<(SocketAddr, Result<Guest, Stranger>)>,
     /// The oldest first.
-    order: VecDeque<AbortHandle>,
+    order: VecDeque<(Peer, AbortHandle)>,
     log: Log,
     metrics: Metrics,
 }
@@ -167,14 +148,25 @@ impl Handshakes {
     fn begin(&mut self, stream: TcpStream, config: Arc<ServerConfig>) {
         // Gone already.
         let Ok(from) = stream.peer_addr() else { return };
-        if self.order.len() >= HANDSHAKES
-            && let Some(oldest) = self.order.pop_front()
-        {
+        if self.order.len() >= HANDSHAKES {
+            self.make_room();
+        }
+        let task = self.tasks.spawn(async move { (from, handshake(stream, from, config).await) });
+        self.order.push_back((Peer::at(from.ip()), task));
+    }
+
+    fn make_room(&mut self) {
+        let mut counts: HashMap<&Peer, usize> = HashMap::new();
+        for (peer, _) in &self.order {
+            *counts.entry(peer).or_default() += 1;
+        }
+        let most = counts.values().copied().max().unwrap_or_default();
+        let oldest = self.order.iter().position(|(peer, _)| counts.get(peer) == Some(&most));
+        if let Some((_, oldest)) = oldest.and_then(|oldest| self.order.remove(oldest)) {
             oldest.abort();
             self.metrics.door.refused(Refusal::Crowded);
             self.log.crowded();
         }
-        self.order.push_back(self.tasks.spawn(async move { (from, handshake(stream, from, config).await) }));
     }
 
     /// The next one that ended; `None` within: it was no use. `None`: there are none.
@@ -184,7 +176,7 @@ impl Handshakes {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        self.order.retain(|handle| handle.id() != id);
+        self.order.retain(|(_, handle)| handle.id() != id);
         match ended {
             Ok((_, (_, Ok(guest)))) => return Some(Some(guest)),
             Ok((_, (from, Err(stranger)))) => {
@@ -229,7 +221,8 @@ impl Log {
     }
 
     fn crowded(&mut self) {
-        let what = format!("{HANDSHAKES} handshakes are under way: the oldest is ended for each new one");
+        let what =
+            format!("{HANDSHAKES} handshakes are under way: the oldest of who has the most is ended for each new one");
         if let Some(more) = self.told.turn() {
             tracing::warn!("{what}{}", and(more));
         }

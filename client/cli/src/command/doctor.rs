@@ -6,7 +6,7 @@ use super::{connect, node};
 use crate::{arguments::Agent, exit::Failure, output::Output, state, table::Table, view};
 
 /// Capabilities without which no topology works; the others are missed only by those who ask for what they are for.
-const NEEDED: [&str; 3] = ["veth", "bridge", "mirred"];
+const NEEDED: [&str; 4] = ["veth", "bridge", "mirred", "altname"];
 
 /// Looks at everything and says what needs a look.
 pub(super) async fn run(agent: &Agent, output: &mut Output) -> Result<(), Failure> {

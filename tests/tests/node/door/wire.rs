@@ -26,8 +26,8 @@ use super::{
     certificates::{Authority, Pair},
 };
 
-/// A connection that is made with the first call.
-pub(super) fn channel(authority: &Authority, pair: Option<&Pair>) -> Channel {
+/// Shows a certificate, or none, and trusts the authority.
+pub(crate) fn connector(authority: &Authority, pair: Option<&Pair>) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -40,7 +40,12 @@ pub(super) fn channel(authority: &Authority, pair: Option<&Pair>) -> Channel {
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = TlsConnector::from(Arc::new(config));
+    TlsConnector::from(Arc::new(config))
+}
+
+/// A connection that is made with the first call.
+pub(crate) fn channel(authority: &Authority, pair: Option<&Pair>) -> Channel {
+    let connector = connector(authority, pair);
     let connect = service_fn(move |_| {
         let connector = connector.clone();
         async move {
@@ -53,7 +58,7 @@ pub(super) fn channel(authority: &Authority, pair: Option<&Pair>) -> Channel {
 }
 
 /// Makes a call. Of a stream the first message counts, or that it ends or says nothing for a while.
-pub(super) async fn call(channel: &Channel, path: &str, message: Vec<u8>, streams: bool) -> Result<(), Status> {
+pub(crate) async fn call(channel: &Channel, path: &str, message: Vec<u8>, streams: bool) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.map_err(|error| Status::new(Code::Unavailable, error.to_string()))?;
     let path: PathAndQuery = path.parse().unwrap();

@@ -1,0 +1,105 @@
+//! How many fields a message has, before it is parsed: an empty one takes two bytes of the message and hundreds of memory.
+
+/// Fields of a request and of the message in its first one: elements of a topology, of which there may be 4096, and leases to
+/// renew, of which there may be 10,000.
+pub(crate) const ELEMENTS: usize = 16 * 1024;
+/// Fields of all that is in them.
+pub(crate) const FIELDS: usize = 256 * 1024;
+/// No message of the contract is nested more deeply.
+const DEEPEST: usize = 8;
+
+/// Whether a message has more fields than may be. What is no message has none: parsing it fails soon enough.
+pub(super) fn too_many(message: &[u8]) -> bool {
+    let mut count = Count { elements: 0, fields: 0 };
+    count.message(message, 0, true);
+    count.elements > ELEMENTS || count.fields > FIELDS
+}
+
+struct Count {
+    elements: usize,
+    fields: usize,
+}
+
+impl Count {
+    /// Counts the fields of what may be a message, as <https://protobuf.dev/programming-guides/encoding/> has them. Text that
+    /// could be one counts as one: it is short.
+    fn message(&mut self, mut rest: &[u8], depth: usize, outer: bool) {
+        while let Some((tag, after)) = varint(rest) {
+            self.fields += 1;
+            self.elements += usize::from(outer);
+            if self.fields > FIELDS || self.elements > ELEMENTS {
+                return;
+            }
+            let (number, kind) = (tag >> 3, tag & 7);
+            let skip = match kind {
+                0 => varint(after).map(|(_, behind)| after.len() - behind.len()),
+                1 => Some(8),
+                2 => {
+                    let Some((length, inner)) = varint(after) else { return };
+                    let Some(inner) = usize::try_from(length).ok().and_then(|length| inner.get(..length)) else {
+                        return;
+                    };
+                    if depth < DEEPEST {
+                        self.message(inner, depth + 1, outer && depth == 0 && number == 1);
+                    }
+                    varint(after).map(|(_, behind)| after.len() - behind.len() + inner.len())
+                }
+                5 => Some(4),
+                _ => return,
+            };
+            let Some(behind) = skip.and_then(|skip| after.get(skip..)) else { return };
+            rest = behind;
+        }
+    }
+}
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().enumerate().take(10) {
+        value |= u64::from(byte & 127) << (7 * at).min(63);
+        if byte & 128 == 0 {
+            return Some((value, &bytes[at + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use podwire_proto::v1::{
+        ApplyTopologyRequest, Bridge, Link, RenewLeasesRequest, Route, Topology, renew_leases_request::Item,
+    };
+    use prost::Message;
+
+    use super::*;
+
+    fn apply(topology: Topology) -> Vec<u8> {
+        ApplyTopologyRequest { topology: Some(topology), ..Default::default() }.encode_to_vec()
+    }
+
+    #[test]
+    fn empty_elements_are_too_many_and_as_many_as_may_be_are_not() {
+        let bridges = |count| apply(Topology { bridges: vec![Bridge::default(); count], ..Default::default() });
+        assert!(too_many(&bridges(2_000_000)));
+        assert!(!too_many(&bridges(4096)));
+        let link = Link { name: "a-name-of-some-length".to_owned(), ..Default::default() };
+        assert!(!too_many(&apply(Topology { links: vec![link; 4096], ..Default::default() })));
+        let renew = |count| RenewLeasesRequest { topologies: vec![Item::default(); count] }.encode_to_vec();
+        assert!(!too_many(&renew(10_000)) && too_many(&renew(20_000)));
+    }
+
+    #[test]
+    fn what_is_deep_inside_counts_too() {
+        let mut link = Link::default();
+        let a = podwire_proto::v1::Interface { routes: vec![Route::default(); 300_000], ..Default::default() };
+        link.a = Some(a);
+        assert!(too_many(&apply(Topology { links: vec![link], ..Default::default() })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_counted(bytes in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..2000)) {
+            let _ = too_many(&bytes);
+        }
+    }
+}
