@@ -48,8 +48,13 @@ impl Default for Activity {
 impl Activity {
     /// For how long no call has been under way. `None`: one is.
     pub fn quiet(&self) -> Option<Duration> {
+        self.quiet_since().map(|since| since.elapsed())
+    }
+
+    /// Since when no call has been under way. `None`: one is.
+    pub fn quiet_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.calls == 0).then(|| state.quiet_since.elapsed())
+        (state.calls == 0).then_some(state.quiet_since)
     }
 
     /// How many calls there were, and how many bytes of their messages were read.

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -84,9 +83,8 @@ impl Register {
 impl Guests {
     /// The connection of a peer without a call for the longest.
     fn quietest(&self, peer: &Peer) -> Option<u64> {
-        let quiet = |guest: &Guest| Some((guest.activity.quiet()?, guest.number));
-        let quiet: Vec<(Duration, u64)> = self.of.get(peer)?.iter().filter_map(quiet).collect();
-        quiet.into_iter().max_by_key(|(quiet, _)| *quiet).map(|(_, number)| number)
+        let quiet = |guest: &Guest| Some((guest.activity.quiet_since()?, guest.number));
+        self.of.get(peer)?.iter().filter_map(quiet).min().map(|(_, number)| number)
     }
 
     fn remove(&mut self, peer: &Peer, number: u64) {
