@@ -10,6 +10,7 @@ mod error;
 mod ethtool;
 mod execute;
 mod inet;
+mod lanes;
 mod link;
 mod named;
 mod netem;

@@ -1,8 +1,9 @@
 //! Panels and bridges that nobody needs for now, kept for the next topology: to remove a bridge takes the kernel 32 ms, to
 //! make one and a namespace takes longer than to use them again.
 //!
-//! What is parked is as new: nothing is in the namespace but bridges, which are down and have the options of a new one. It
-//! is checked when it is parked and again when it is taken, for the node's owner can reach it meanwhile; what differs is
+//! What is parked is as new but for names: nothing is in the namespace but bridges without ports, which have the options of a
+//! new one. They stay up and keep their names, for to change either the kernel waits for everybody's readers (RCU). It is
+//! checked when it is parked and again when it is taken, for the node's owner can reach it meanwhile; what differs is
 //! taken down instead. A file named as parked that this agent did not park is of an earlier run, and checked like a
 //! retired one.
 
@@ -51,8 +52,8 @@ struct State {
 pub(super) struct Parked {
     name: String,
     pub(super) netns: Netns,
-    /// Its bridges, as they were parked.
-    pub(super) bridges: Vec<u32>,
+    /// Its bridges, as they were parked: index and name.
+    pub(super) bridges: Vec<(u32, String)>,
 }
 
 impl Park {
@@ -133,7 +134,7 @@ impl Park {
         self.state().free.clear();
     }
 
-    /// What the kernel shows of a bridge that was just made and set down, asked for once.
+    /// What the kernel shows of a bridge that was just made, asked for once.
     fn as_new(&self) -> Result<Vec<InfoBridge>, KernelError> {
         if let Some(new) = &self.state().new {
             return Ok(new.clone());
@@ -156,6 +157,7 @@ impl Park {
 /// A bridge of a panel in which nothing else is.
 struct Bridge {
     index: u32,
+    name: String,
     up: bool,
     altnames: Vec<String>,
     parked: bool,
@@ -168,7 +170,7 @@ impl Bridge {
     }
 
     fn is_new(&self, new: &[InfoBridge]) -> bool {
-        !self.up && self.altnames.is_empty() && self.parked && self.options == new
+        self.up && self.altnames.is_empty() && self.parked && self.options == new
     }
 }
 
@@ -188,6 +190,7 @@ fn bridges(socket: &mut RouteSocket) -> Result<Option<Vec<Bridge>>, KernelError>
         }
         bridges.push(Bridge {
             index: device.index,
+            name: device.name.clone(),
             up: device.is_up(),
             parked: device.group == link::PARKED_GROUP,
             options: steady(&device),
@@ -215,7 +218,7 @@ fn steady(device: &Device) -> Vec<InfoBridge> {
 }
 
 /// Makes a panel as new but for its bridges, which it returns. `None`: it cannot be, there is something else in it.
-fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<u32>>, KernelError> {
+fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<(u32, String)>>, KernelError> {
     let Some(found) = bridges(socket)? else { return Ok(None) };
     // What filters VLANs is not made new: it has tables of its own.
     let (filter, mut found): (Vec<_>, Vec<_>) = found.into_iter().partition(Bridge::filters_vlans);
@@ -225,9 +228,8 @@ fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<u32>>
     }
     let mut requests = Vec::new();
     for bridge in &found {
-        requests.push(link::set_up(bridge.index, false));
         requests.extend(bridge.altnames.iter().map(|altname| link::remove_altname(bridge.index, altname)));
-        requests.push(link::park_bridge(&format!("_parked{}", bridge.index), bridge.index));
+        requests.push(link::park_bridge(bridge.index));
     }
     for answer in socket.batch(requests)? {
         if let Err(error) = answer {
@@ -236,9 +238,9 @@ fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<u32>>
         }
     }
     let after = bridges(socket)?.unwrap_or_default();
-    let indexes: Vec<u32> = after.iter().map(|bridge| bridge.index).collect();
     let as_new = after.len() == found.len() && after.iter().all(|bridge| bridge.is_new(new));
-    Ok((as_new && is_bare(socket)?).then_some(indexes))
+    let bridges = after.into_iter().map(|bridge| (bridge.index, bridge.name)).collect();
+    Ok((as_new && is_bare(socket)?).then_some(bridges))
 }
 
 /// No addresses but those of `lo`, no queueing disciplines but those that the kernel gives.

@@ -163,7 +163,7 @@ fn a_parked_panel_that_somebody_changed_is_not_used() {
         lab.pods(["a", "b"]);
         let agent = parking(lab).await;
         for change in
-            ["link add stranger type bridge", "link set BRIDGE type bridge forward_delay 900", "link set BRIDGE up"]
+            ["link add stranger type bridge", "link set BRIDGE type bridge forward_delay 900", "link set BRIDGE down"]
         {
             agent.apply(lesson("first")).await.unwrap();
             agent.delete("first").await.unwrap();
