@@ -10,7 +10,8 @@
 use std::{
     fs,
     os::unix::fs::MetadataExt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use netlink_packet_route::{
@@ -43,6 +44,8 @@ struct State {
     free: Vec<Parked>,
     /// Files that are being taken: they are nobody's leftovers.
     taken: Vec<String>,
+    /// How many were parked.
+    parked: u64,
     /// What the kernel shows of a bridge that is as new.
     new: Option<Vec<InfoBridge>>,
 }
@@ -64,19 +67,35 @@ impl Park {
 
     /// A parked panel under a new name, if there is one. `None` also where it is not as it was parked: it is left to be
     /// taken down.
-    pub(super) fn take(&self, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {
+    pub(super) fn take(self: &Arc<Self>, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {
         let (parked, new) = {
             let mut state = self.state();
             let Some(parked) = state.free.pop() else { return Ok(None) };
             state.taken.push(parked.name.clone());
             (parked, state.new.clone().unwrap_or_default())
         };
-        let taken = Self::rename(dir, &parked, &new, name);
-        self.state().taken.retain(|taken| *taken != parked.name);
-        Ok(taken?.then_some(parked))
+        let taken = Self::name(dir, &parked, &new, name);
+        if !matches!(taken, Ok(true)) {
+            self.forget(&parked.name);
+            return taken.map(|_| None);
+        }
+        // The kernel waits for all readers of the mount that goes: nobody else needs to. A name that stays is still known as
+        // taken: it is nobody's leftover as long as this agent lives.
+        let (park, dir, old) = (Arc::clone(self), dir.clone(), parked.name.clone());
+        let unname = move || match dir.remove(&old) {
+            Ok(()) => park.forget(&old),
+            Err(error) => tracing::warn!(%error, "a panel also keeps the name that it was parked under"),
+        };
+        let started = thread::Builder::new().name("podwire-park".to_owned()).spawn(unname);
+        started.map_err(|error| KernelError::io("start a thread for", name, &error))?;
+        Ok(Some(parked))
     }
 
-    fn rename(dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
+    fn forget(&self, name: &str) {
+        self.state().taken.retain(|taken| taken != name);
+    }
+
+    fn name(dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
         let mut socket = parked.netns.socket()?;
         let as_it_was = bridges(&mut socket)?
             .is_some_and(|found| found.len() == parked.bridges.len() && found.iter().all(|bridge| bridge.is_new(new)));
@@ -85,7 +104,7 @@ impl Park {
             retire::retire(dir, &parked.name, parked.netns.cookie())?;
             return Ok(false);
         }
-        dir.rename(&parked.name, name).map(|()| true)
+        dir.name_too(&parked.name, name).map(|()| true)
     }
 
     /// Parks a retired panel. False: it has to be taken down.
@@ -102,8 +121,15 @@ impl Park {
         let mut socket = netns.socket()?;
         let Some(bridges) = tidy(&mut socket, &new)? else { return Ok(false) };
         netns.keep(socket);
-        let parked = format!("{PARKED_PREFIX}{:x}", netns.cookie());
-        if parked != name {
+        let mut parked = name.to_owned();
+        if !name.starts_with(PARKED_PREFIX) {
+            // The same panel may have been parked before, under a name that is still on its way out.
+            let number = {
+                let mut state = self.state();
+                state.parked += 1;
+                state.parked
+            };
+            parked = format!("{PARKED_PREFIX}{:x}.{number}", netns.cookie());
             dir.rename(name, &parked)?;
         }
         self.state().free.push(Parked { name: parked, netns, bridges });
