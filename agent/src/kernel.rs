@@ -12,6 +12,7 @@ mod execute;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod inet;
+mod lanes;
 mod link;
 mod named;
 mod netem;

@@ -21,13 +21,19 @@ pub const DIRECTORY: &str = "PODWIRE_TEST_BINARIES";
 /// The build failed.
 pub fn directory() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match BUILT.get_or_init(|| find_or_build().map_err(|error| format!("{error:#}"))) {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    match BUILT.get_or_init(|| built(profile).map_err(|error| format!("{error:#}"))) {
         Ok(directory) => Ok(directory),
         Err(error) => bail!("{error}"),
     }
 }
 
-fn find_or_build() -> Result<PathBuf> {
+/// The same, built with a profile of this name, which is that of this executable.
+///
+/// # Errors
+///
+/// The build failed.
+pub fn built(profile: &str) -> Result<PathBuf> {
     if let Some(directory) = env::var_os(DIRECTORY) {
         return Ok(directory.into());
     }
@@ -39,12 +45,9 @@ fn find_or_build() -> Result<PathBuf> {
     }
     let mut cargo = Command::new(env!("CARGO"));
     // All of the workspace, as the caller's own build: another choice of packages may mean other features, and a rebuild.
-    cargo.args(["build", "--workspace", "--bins"]);
+    cargo.args(["build", "--workspace", "--bins", "--profile", profile]);
     if !io::stderr().is_terminal() {
         cargo.arg("--quiet");
-    }
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
     }
     let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().context("run cargo")?;
     if !status.success() {

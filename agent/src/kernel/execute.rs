@@ -1,20 +1,20 @@
 //! Carries out steps: as few system calls as the order of the steps allows.
 
+mod births;
 mod settle;
 mod uplinks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::AsFd,
+    sync::Arc,
 };
 
 use crate::domain::{
-    device::{bridge_device_name, full_name, port_device_name},
-    if_name::IfName,
+    device::{bridge_device_name, port_device_name},
     intent::{NicKey, PodKey},
     name::ElementName,
-    spec::MacvlanMode,
-    step::{NewNic, Step},
+    step::Step,
 };
 
 use super::{
@@ -81,7 +81,7 @@ impl<'a> Executor<'a> {
             panel.extend(seen.ports.iter().map(|(name, port)| (name.clone(), port.index)));
             used.extend(seen.strangers.iter().map(|(index, _)| *index));
         }
-        used.extend(&site.spare);
+        used.extend(site.spare.iter().map(|(index, _)| *index));
         // Above ours, so that indexes ascend; somebody else's choice of a high one does not use them up.
         used.extend(panel.values().copied());
         let next_index = panel.values().copied().filter(|index| *index < HIGH).max().unwrap_or(LOW).max(LOW) + 1;
@@ -123,19 +123,11 @@ impl<'a> Executor<'a> {
         match step {
             Step::CreatePanel => {
                 self.site.create_panel().map_err(failed(at))?;
-                self.used.extend(&self.site.spare);
+                self.used.extend(self.site.spare.iter().map(|(index, _)| *index));
                 Ok(())
             }
             Step::RemovePanel => self.remove_panel(at),
-            Step::CreateBridge(bridge) => {
-                let device = bridge_device_name(&bridge.name);
-                let spare = self.site.spare.pop();
-                let index = spare.unwrap_or_else(|| self.new_index(&device));
-                let request = if spare.is_some() { link::take_bridge } else { link::create_bridge };
-                self.panel.insert(device.clone(), index);
-                self.add(at, &Door::Panel, request(&device, index, bridge))?;
-                self.name_in_full(at, index, &device, bridge.name.as_str())
-            }
+            Step::CreateBridge(bridge) => self.create_bridge(at, bridge),
             Step::ConfigureBridge(bridge) => {
                 let device = bridge_device_name(&bridge.name);
                 let index = self.bridge(at, &bridge.name)?;
@@ -230,32 +222,6 @@ impl<'a> Executor<'a> {
         }
     }
 
-    fn create_veth(&mut self, at: usize, nic: &NewNic, bridge: Option<&ElementName>) -> Outcome {
-        let device = port_device_name(&nic.key);
-        let master = bridge.map(|bridge| self.bridge(at, bridge)).transpose()?;
-        let index = self.new_index(&device);
-        let pod = self.site.pods.get(&nic.key.pod).ok_or_else(|| gone(at, &nic.key.pod))?;
-        let request = link::create_veth(&device, index, master, nic, pod.netns.fd());
-        self.add(at, &Door::Panel, request)?;
-        self.name_in_full(at, index, &device, &format!("{}.{}", nic.key.pod, nic.key.name))
-    }
-
-    fn create_macvlan(&mut self, at: usize, nic: &NewNic, parent: &IfName, mode: MacvlanMode) -> Outcome {
-        let found = self.site.seen.devices.get(parent.as_str());
-        let (index, _) = found.copied().ok_or_else(|| vanished(at, format!("device `{parent}` of the node")))?;
-        let pod = self.site.pods.get(&nic.key.pod).ok_or_else(|| gone(at, &nic.key.pod))?;
-        let request = link::create_macvlan(nic, index, mode, pod.netns.fd());
-        self.add(at, &Door::Node, request)
-    }
-
-    /// A device whose name had to be shortened has its full name as an altname.
-    fn name_in_full(&mut self, at: usize, index: u32, device: &str, full: &str) -> Outcome {
-        match full_name(device, full) {
-            Some(altname) => self.add(at, &Door::Panel, link::add_altname(index, &altname)),
-            None => Ok(()),
-        }
-    }
-
     /// Removes the ports that wait for it, all in one message where there are several.
     fn bury(&mut self) -> Outcome {
         let doomed = std::mem::take(&mut self.doomed);
@@ -311,10 +277,13 @@ impl<'a> Executor<'a> {
     fn flush(&mut self) -> Outcome {
         let jobs = std::mem::take(&mut self.jobs);
         let Some(first) = jobs.first().map(|job| job.at) else { return Ok(()) };
+        let lanes = Arc::clone(&self.site.lanes);
         let socket = self.socket(first)?;
         let (tags, requests): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| ((job.at, job.forgiving), job.request)).unzip();
+        let lane = lanes.enter();
         let answers = socket.batch(requests).map_err(failed(first))?;
+        drop(lane);
         for ((at, forgiving), answer) in tags.into_iter().zip(answers) {
             match answer {
                 Err(error) if !(forgiving && removed_already(&error)) => return Err(failed(at)(error)),

@@ -61,28 +61,28 @@ pub(super) fn configure_bridge(device: &str, index: u32, bridge: &BridgeDevice, 
     request(RouteNetlinkMessage::NewLink(message), Mode::Change)
 }
 
-/// Makes what is asked for of a bridge that is parked: it is down, so its name can change, and filters no VLANs.
+/// Makes what is asked for of a bridge that is parked: it has this name or is down, and filters no VLANs.
 pub(super) fn take_bridge(device: &str, index: u32, bridge: &BridgeDevice) -> Request {
     let message = bridge_message(LinkBridge::new(device).index(index), bridge).build();
     request(RouteNetlinkMessage::NewLink(message), Mode::Change)
 }
 
-/// A bridge as those that are parked: with the options that all bridges begin with, and down.
+/// A bridge as those that are parked: with the options that all bridges begin with.
 pub(super) fn create_parked(device: &str, index: u32) -> Request {
     let message = parked_message(LinkBridge::new(device).index(index)).build();
     request(RouteNetlinkMessage::NewLink(message), Mode::Create)
 }
 
-/// Gives a bridge that is down another name and makes it as new. It has forgotten every address.
-pub(super) fn park_bridge(device: &str, index: u32) -> Request {
-    let builder = parked_message(LinkBridge::new(device).index(index));
-    request(RouteNetlinkMessage::NewLink(builder.append_info_data(InfoBridge::FdbFlush).build()), Mode::Change)
+/// Makes a bridge as new but for its name. It has forgotten every address.
+pub(super) fn park_bridge(index: u32) -> Request {
+    let mut message = parked_message(LinkBridge::new("").index(index)).append_info_data(InfoBridge::FdbFlush).build();
+    message.attributes.retain(|attribute| !matches!(attribute, LinkAttribute::IfName(_)));
+    request(RouteNetlinkMessage::NewLink(message), Mode::Change)
 }
 
 fn parked_message(builder: LinkMessageBuilder<LinkBridge>) -> LinkMessageBuilder<LinkBridge> {
-    // `LinkBridge::new` says up.
     builder
-        .down()
+        .up()
         .mtu(PARKED_MTU)
         .link_group(PARKED_GROUP)
         .stp_state(BridgeStpState::Disabled)

@@ -301,16 +301,25 @@ impl NetnsDir {
     ///
     /// The kernel's words.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), KernelError> {
+        self.name_too(from, to)?;
+        self.remove(from).inspect_err(|_| {
+            // It keeps its old name, and only that one.
+            let _ = self.remove(to);
+        })
+    }
+
+    /// Gives a namespace a second name.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's words.
+    pub(super) fn name_too(&self, from: &str, to: &str) -> Result<(), KernelError> {
         let (from_path, to_path) = (self.path(from), self.path(to));
         let _making = self.half_made();
         File::create_new(&to_path).map_err(|e| KernelError::io("create", to_path.display().to_string(), &e))?;
         mount(Some(&from_path), &to_path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(|errno| {
             let _ = fs::remove_file(&to_path);
             KernelError::call("mount", to_path.display().to_string(), errno)
-        })?;
-        self.remove(from).inspect_err(|_| {
-            // It keeps its old name, and only that one.
-            let _ = self.remove(to);
         })
     }
 

@@ -112,9 +112,9 @@ impl Device {
         }
     }
 
-    /// A bridge that waits for being used: it is down, so nothing passes it.
+    /// A bridge that waits for being used: it has no ports.
     fn is_spare(&self) -> bool {
-        self.kind == Some(InfoKind::Bridge) && self.group == link::PARKED_GROUP && !self.up
+        self.kind == Some(InfoKind::Bridge) && self.group == link::PARKED_GROUP
     }
 
     fn read_info(&mut self, infos: &[LinkInfo]) {
@@ -141,7 +141,7 @@ pub(super) fn panel(
     socket: &mut RouteSocket,
     pods: &BTreeMap<PodKey, OpenPod>,
     node: &mut RouteSocket,
-) -> Result<(Panel, Vec<u32>), KernelError> {
+) -> Result<(Panel, Vec<(u32, String)>), KernelError> {
     // Ids of the pods' namespaces as the panel knows them: they say in which pod the other end of a port is.
     let mut homes = BTreeMap::new();
     for (key, pod) in pods {
@@ -160,7 +160,7 @@ pub(super) fn panel(
         let device = Device::read(message);
         match device.kind {
             _ if device.name == "lo" => {}
-            _ if device.is_spare() => spare.push(device.index),
+            _ if device.is_spare() => spare.push((device.index, device.name)),
             _ if uplink::is_uplink(&device) => {
                 let state = uplink::state(socket, node, &device)?;
                 panel.uplinks.insert(device.name, state);

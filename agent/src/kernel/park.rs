@@ -1,15 +1,17 @@
 //! Panels and bridges that nobody needs for now, kept for the next topology: to remove a bridge takes the kernel 32 ms, to
 //! make one and a namespace takes longer than to use them again.
 //!
-//! What is parked is as new: nothing is in the namespace but bridges, which are down and have the options of a new one. It
-//! is checked when it is parked and again when it is taken, for the node's owner can reach it meanwhile; what differs is
+//! What is parked is as new but for names: nothing is in the namespace but bridges without ports, which have the options of a
+//! new one. They stay up and keep their names, for to change either the kernel waits for everybody's readers (RCU). It is
+//! checked when it is parked and again when it is taken, for the node's owner can reach it meanwhile; what differs is
 //! taken down instead. A file named as parked that this agent did not park is of an earlier run, and checked like a
 //! retired one.
 
 use std::{
     fs,
     os::unix::fs::MetadataExt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use netlink_packet_route::{
@@ -42,6 +44,8 @@ struct State {
     free: Vec<Parked>,
     /// Files that are being taken: they are nobody's leftovers.
     taken: Vec<String>,
+    /// How many were parked.
+    parked: u64,
     /// What the kernel shows of a bridge that is as new.
     new: Option<Vec<InfoBridge>>,
 }
@@ -51,8 +55,8 @@ struct State {
 pub(super) struct Parked {
     name: String,
     pub(super) netns: Netns,
-    /// Its bridges, as they were parked.
-    pub(super) bridges: Vec<u32>,
+    /// Its bridges, as they were parked: index and name.
+    pub(super) bridges: Vec<(u32, String)>,
 }
 
 impl Park {
@@ -63,19 +67,35 @@ impl Park {
 
     /// A parked panel under a new name, if there is one. `None` also where it is not as it was parked: it is left to be
     /// taken down.
-    pub(super) fn take(&self, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {
+    pub(super) fn take(self: &Arc<Self>, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {
         let (parked, new) = {
             let mut state = self.state();
             let Some(parked) = state.free.pop() else { return Ok(None) };
             state.taken.push(parked.name.clone());
             (parked, state.new.clone().unwrap_or_default())
         };
-        let taken = Self::rename(dir, &parked, &new, name);
-        self.state().taken.retain(|taken| *taken != parked.name);
-        Ok(taken?.then_some(parked))
+        let taken = Self::name(dir, &parked, &new, name);
+        if !matches!(taken, Ok(true)) {
+            self.forget(&parked.name);
+            return taken.map(|_| None);
+        }
+        // The kernel waits for all readers of the mount that goes: nobody else needs to. A name that stays is still known as
+        // taken: it is nobody's leftover as long as this agent lives.
+        let (park, dir, old) = (Arc::clone(self), dir.clone(), parked.name.clone());
+        let unname = move || match dir.remove(&old) {
+            Ok(()) => park.forget(&old),
+            Err(error) => tracing::warn!(%error, "a panel also keeps the name that it was parked under"),
+        };
+        let started = thread::Builder::new().name("podwire-park".to_owned()).spawn(unname);
+        started.map_err(|error| KernelError::io("start a thread for", name, &error))?;
+        Ok(Some(parked))
     }
 
-    fn rename(dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
+    fn forget(&self, name: &str) {
+        self.state().taken.retain(|taken| taken != name);
+    }
+
+    fn name(dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
         let mut socket = parked.netns.socket()?;
         let as_it_was = bridges(&mut socket)?
             .is_some_and(|found| found.len() == parked.bridges.len() && found.iter().all(|bridge| bridge.is_new(new)));
@@ -84,7 +104,7 @@ impl Park {
             retire::retire(dir, &parked.name, parked.netns.cookie())?;
             return Ok(false);
         }
-        dir.rename(&parked.name, name).map(|()| true)
+        dir.name_too(&parked.name, name).map(|()| true)
     }
 
     /// Parks a retired panel. False: it has to be taken down.
@@ -101,8 +121,15 @@ impl Park {
         let mut socket = netns.socket()?;
         let Some(bridges) = tidy(&mut socket, &new)? else { return Ok(false) };
         netns.keep(socket);
-        let parked = format!("{PARKED_PREFIX}{:x}", netns.cookie());
-        if parked != name {
+        let mut parked = name.to_owned();
+        if !name.starts_with(PARKED_PREFIX) {
+            // The same panel may have been parked before, under a name that is still on its way out.
+            let number = {
+                let mut state = self.state();
+                state.parked += 1;
+                state.parked
+            };
+            parked = format!("{PARKED_PREFIX}{:x}.{number}", netns.cookie());
             dir.rename(name, &parked)?;
         }
         self.state().free.push(Parked { name: parked, netns, bridges });
@@ -133,7 +160,7 @@ impl Park {
         self.state().free.clear();
     }
 
-    /// What the kernel shows of a bridge that was just made and set down, asked for once.
+    /// What the kernel shows of a bridge that was just made, asked for once.
     fn as_new(&self) -> Result<Vec<InfoBridge>, KernelError> {
         if let Some(new) = &self.state().new {
             return Ok(new.clone());
@@ -156,6 +183,7 @@ impl Park {
 /// A bridge of a panel in which nothing else is.
 struct Bridge {
     index: u32,
+    name: String,
     up: bool,
     altnames: Vec<String>,
     parked: bool,
@@ -168,7 +196,7 @@ impl Bridge {
     }
 
     fn is_new(&self, new: &[InfoBridge]) -> bool {
-        !self.up && self.altnames.is_empty() && self.parked && self.options == new
+        self.up && self.altnames.is_empty() && self.parked && self.options == new
     }
 }
 
@@ -188,6 +216,7 @@ fn bridges(socket: &mut RouteSocket) -> Result<Option<Vec<Bridge>>, KernelError>
         }
         bridges.push(Bridge {
             index: device.index,
+            name: device.name.clone(),
             up: device.is_up(),
             parked: device.group == link::PARKED_GROUP,
             options: steady(&device),
@@ -215,7 +244,7 @@ fn steady(device: &Device) -> Vec<InfoBridge> {
 }
 
 /// Makes a panel as new but for its bridges, which it returns. `None`: it cannot be, there is something else in it.
-fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<u32>>, KernelError> {
+fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<(u32, String)>>, KernelError> {
     let Some(found) = bridges(socket)? else { return Ok(None) };
     // What filters VLANs is not made new: it has tables of its own.
     let (filter, mut found): (Vec<_>, Vec<_>) = found.into_iter().partition(Bridge::filters_vlans);
@@ -225,9 +254,8 @@ fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<u32>>
     }
     let mut requests = Vec::new();
     for bridge in &found {
-        requests.push(link::set_up(bridge.index, false));
         requests.extend(bridge.altnames.iter().map(|altname| link::remove_altname(bridge.index, altname)));
-        requests.push(link::park_bridge(&format!("_parked{}", bridge.index), bridge.index));
+        requests.push(link::park_bridge(bridge.index));
     }
     for answer in socket.batch(requests)? {
         if let Err(error) = answer {
@@ -236,9 +264,9 @@ fn tidy(socket: &mut RouteSocket, new: &[InfoBridge]) -> Result<Option<Vec<u32>>
         }
     }
     let after = bridges(socket)?.unwrap_or_default();
-    let indexes: Vec<u32> = after.iter().map(|bridge| bridge.index).collect();
     let as_new = after.len() == found.len() && after.iter().all(|bridge| bridge.is_new(new));
-    Ok((as_new && is_bare(socket)?).then_some(indexes))
+    let bridges = after.into_iter().map(|bridge| (bridge.index, bridge.name)).collect();
+    Ok((as_new && is_bare(socket)?).then_some(bridges))
 }
 
 /// No addresses but those of `lo`, no queueing disciplines but those that the kernel gives.

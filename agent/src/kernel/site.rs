@@ -21,6 +21,7 @@ use crate::{
 use super::{
     Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, Place, PodDoor, Site, SiteView, StepFailed, ethtool,
     execute::Executor,
+    lanes::Lanes,
     netns::{own_cookie, own_netns},
     observe,
     park::Park,
@@ -34,6 +35,7 @@ pub struct LinuxKernel {
     dir: NetnsDir,
     ear: Arc<Ear>,
     park: Arc<Park>,
+    lanes: Arc<Lanes>,
     metrics: Metrics,
 }
 
@@ -44,7 +46,13 @@ impl LinuxKernel {
     ///
     /// It lets nobody listen: its words.
     pub fn new(dir: NetnsDir) -> Result<Self, KernelError> {
-        Ok(Self { dir, ear: Arc::new(Ear::open()?), park: Arc::default(), metrics: Metrics::default() })
+        Ok(Self {
+            dir,
+            ear: Arc::new(Ear::open()?),
+            park: Arc::default(),
+            lanes: Arc::default(),
+            metrics: Metrics::default(),
+        })
     }
 
     /// Keeps so many panels that are not needed, with their bridges, for the next topology. Without it: none.
@@ -83,11 +91,12 @@ pub(super) struct LinuxSite {
     pub(super) dir: NetnsDir,
     pub(super) ear: Arc<Ear>,
     park: Arc<Park>,
+    pub(super) lanes: Arc<Lanes>,
     looked_at: Moment,
     pub(super) panel_name: String,
     pub(super) panel: Option<PanelDoor>,
-    /// Bridges of the panel that wait for being used.
-    pub(super) spare: Vec<u32>,
+    /// Bridges of the panel that wait for being used: index and name.
+    pub(super) spare: Vec<(u32, String)>,
     pub(super) pods: BTreeMap<PodKey, OpenPod>,
     pub(super) node: RouteSocket,
     closed: BTreeMap<PodKey, PodView>,
@@ -140,6 +149,7 @@ impl LinuxSite {
             dir,
             ear,
             park: Arc::clone(&kernel.park),
+            lanes: Arc::clone(&kernel.lanes),
             looked_at: Moment::default(),
             panel_name: view.panel,
             panel,

@@ -20,8 +20,8 @@ use crate::{
     lesson::{Lesson, Plug, Shape},
     place::{Place, on_thread},
     wire::{
-        ADDRESS_HEADER, Batch, LINK_HEADER, NLM_F_CREATE, NLM_F_EXCL, RTM_DELLINK, RTM_GETADDR, RTM_GETLINK,
-        RTM_NEWADDR, RTM_NEWLINK, RTM_NEWLINKPROP, RTM_NEWQDISC, RTM_NEWTFILTER, RTM_SETLINK, Wire, attributes,
+        ADDRESS_HEADER, Batch, LINK_HEADER, NLM_F_CREATE, NLM_F_EXCL, RTM_DELLINK, RTM_GETADDR, RTM_NEWADDR,
+        RTM_NEWLINK, RTM_NEWLINKPROP, RTM_NEWQDISC, RTM_NEWTFILTER, RTM_SETLINK, Wire, attributes,
     },
 };
 
@@ -216,15 +216,22 @@ fn pod_side(panel: &str, lesson: &Lesson, pod: usize) -> Batch {
     batch
 }
 
-/// Looks until everything is there and the first frame would pass.
+/// Looks until everything is there and the first frame would pass. Each device is asked for by itself: since Linux 6.8 the kernel
+/// then does at once for it what linkwatch would do later (`rtnl_getlink` of net/core/rtnetlink.c).
 fn check(lesson: &Lesson, panel: &Wire, pods: &[Wire]) -> Result<()> {
     let began = Instant::now();
+    let questions = |first: u32, pod: Option<usize>| {
+        let mut batch = Batch::default();
+        let own = (first..).zip(&lesson.plugs).filter(|(_, plug)| pod.is_none_or(|pod| plug.pod == pod));
+        own.for_each(|(index, _)| batch.question(index));
+        batch
+    };
     loop {
         let mut forwarding = 0;
-        panel.dump(RTM_GETLINK, LINK_HEADER, |link| forwarding += usize::from(forwards(link, lesson.shape)))?;
+        panel.ask(&questions(FIRST_PORT, None), |link| forwarding += usize::from(forwards(link, lesson.shape)))?;
         let (mut up, mut addresses) = (0, 0);
-        for pod in pods {
-            pod.dump(RTM_GETLINK, LINK_HEADER, |link| up += usize::from(forwards(link, Shape::Links)))?;
+        for (number, pod) in pods.iter().enumerate() {
+            pod.ask(&questions(FIRST_NIC, Some(number)), |link| up += usize::from(forwards(link, Shape::Links)))?;
             pod.dump(RTM_GETADDR, ADDRESS_HEADER, |_| addresses += 1)?;
         }
         let all = lesson.plugs.len();

@@ -68,12 +68,12 @@ fn main() -> ExitCode {
 fn outside(args: &[OsString]) -> Result<ExitCode> {
     options(args)?;
     plugins::installed()?;
-    let folder = binaries::directory()?;
+    let folder = binaries::built(if cfg!(debug_assertions) { "dev" } else { "bench" })?;
     let status = Command::new(folder.join("private"))
         .arg(env::current_exe()?)
         .arg(INSIDE)
         .args(args)
-        .env(binaries::DIRECTORY, folder)
+        .env(binaries::DIRECTORY, &folder)
         .status()
         .context("enter a private kernel")?;
     Ok(kernel::exit_code(status))

@@ -4,6 +4,7 @@ mod change;
 mod crowd;
 mod disk;
 mod ping;
+mod rates;
 mod thousand;
 mod traffic;
 mod triangle;
@@ -35,6 +36,7 @@ pub(crate) const GROUPS: &[Group] = &[
     crowd::CROWD,
     change::CHANGE,
     ping::PING,
+    rates::RATES,
     traffic::TRAFFIC,
     thousand::THOUSAND,
 ];

@@ -31,6 +31,10 @@ pub(crate) const NLM_F_EXCL: u16 = 0x200;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
+/// An attribute of questions for devices, and RTEXT_FILTER_SKIP_STATS of it: without counters.
+const IFLA_EXT_MASK: u16 = 29;
+const SKIP_STATS: u32 = 8;
+
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
 
@@ -50,6 +54,18 @@ pub(crate) struct Batch {
 impl Batch {
     /// Appends a message; `fill` writes what comes behind its header.
     pub(crate) fn message(&mut self, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
+        self.append(kind, flags | NLM_F_ACK, fill);
+    }
+
+    /// Appends a question for a device.
+    pub(crate) fn question(&mut self, index: u32) {
+        self.append(RTM_GETLINK, 0, |body| {
+            body.link(index, false);
+            body.number(IFLA_EXT_MASK, SKIP_STATS);
+        });
+    }
+
+    fn append(&mut self, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
         let start = self.bytes.len();
         self.messages += 1;
         self.bytes.resize(start + HEADER, 0);
@@ -57,7 +73,7 @@ impl Batch {
         let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
         self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
         self.bytes[start + 4..start + 6].copy_from_slice(&kind.to_ne_bytes());
-        self.bytes[start + 6..start + 8].copy_from_slice(&(flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        self.bytes[start + 6..start + 8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
         self.bytes[start + 8..start + 12].copy_from_slice(&self.messages.to_ne_bytes());
     }
 }
@@ -140,14 +156,29 @@ impl Wire {
         Ok(())
     }
 
+    /// Sends questions, all at once, and hands every answer to `see`.
+    pub(crate) fn ask(&self, batch: &Batch, mut see: impl FnMut(&[u8])) -> Result<()> {
+        send(self.0.as_raw_fd(), &batch.bytes, MsgFlags::empty()).context("send to netlink")?;
+        let mut missing = batch.messages;
+        let mut buffer = vec![0; 64 << 10];
+        while missing > 0 {
+            let length = recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()).context("receive from netlink")?;
+            for (kind, _, body) in messages(&buffer[..length]) {
+                ensure!(kind != NLMSG_ERROR, "netlink refuses a question");
+                missing -= 1;
+                see(body);
+            }
+        }
+        Ok(())
+    }
+
     /// Asks for a table and hands every entry to `see`.
     pub(crate) fn dump(&self, kind: u16, header: usize, mut see: impl FnMut(&[u8])) -> Result<()> {
         let mut batch = Batch::default();
         batch.message(kind, NLM_F_DUMP, |body| {
             body.raw(&vec![0; header]);
             if kind == RTM_GETLINK {
-                // IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS
-                body.number(29, 8);
+                body.number(IFLA_EXT_MASK, SKIP_STATS);
             }
         });
         send(self.0.as_raw_fd(), &batch.bytes, MsgFlags::empty()).context("send to netlink")?;

@@ -49,7 +49,7 @@ fn ring(name: &str, links: usize) -> (Vec<String>, Topology) {
 
 /// Makes both once; the rounds are inside, for it takes longer to make them than to change them.
 fn round(bench: &Bench, _: usize, samples: &mut Samples) -> Result<()> {
-    let (links, rounds) = if bench.small { (50, 3) } else { (LARGE, 15) };
+    let (links, rounds) = if bench.small { (30, 2) } else { (LARGE, 15) };
     let mut side = bench.start("change", PARKED)?;
     let both = [ring("large", links), ring("small", SMALL)];
     for (pods, topology) in &both {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{Group, in_turn};
 use crate::{
@@ -34,7 +34,7 @@ const PACE: Duration = Duration::from_micros(500);
 
 pub(super) const CROWD: Group = Group {
     name: "crowd",
-    rounds: [15, 2],
+    rounds: [15, 1],
     round,
     rows: &[
         Row {
@@ -71,7 +71,7 @@ pub(super) const CROWD: Group = Group {
 };
 
 fn round(bench: &Bench, round: usize, samples: &mut Samples) -> Result<()> {
-    let count = if bench.small { 20 } else { 100 };
+    let count = if bench.small { 12 } else { 100 };
     let lessons: Vec<Lesson> = (0..count).map(|number| Lesson::triangle(Shape::Bridges, number)).collect();
     let (mut ours, mut theirs) = ([0.0; 3], [0.0; 3]);
     in_turn(
@@ -162,6 +162,8 @@ fn at_once(bench: &Bench, side: &mut Side, lessons: &[Lesson]) -> Result<[f64; 3
     bench.runtime.block_on(all(side, lessons, false))?;
     side.place.wait_until_quiet()?;
     let gone = began.elapsed();
+    let parked = side.place.names("podwire_parked.")?.len();
+    ensure!(parked >= lessons.len().min(PARKED), "of {} panels {parked} are parked", lessons.len());
     Ok([made, gone, bystander.finish()?].map(ms))
 }
 

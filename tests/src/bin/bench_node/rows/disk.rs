@@ -16,13 +16,15 @@ use crate::{
 };
 
 const TIMES: usize = 5;
+const FEW_TIMES: usize = 2;
 
-/// Two for each of the 16 callers.
+/// Two for each of the 16 callers; and in a small run.
 const LESSONS: usize = 32;
+const FEW_LESSONS: usize = 8;
 
 pub(super) const DISK: Group = Group {
     name: "disk",
-    rounds: [15, 2],
+    rounds: [15, 1],
     round,
     rows: &[
         Row {
@@ -74,11 +76,12 @@ fn round(bench: &Bench, round: usize, samples: &mut Samples) -> Result<()> {
 
 /// Milliseconds of one lesson, and of many at once.
 fn measure(bench: &Bench, mut side: Side) -> Result<[f64; 2]> {
-    let lessons: Vec<Lesson> = (0..LESSONS).map(|number| Lesson::triangle(Shape::Bridges, number)).collect();
+    let (lessons, times) = if bench.small { (FEW_LESSONS, FEW_TIMES) } else { (LESSONS, TIMES) };
+    let lessons: Vec<Lesson> = (0..lessons).map(|number| Lesson::triangle(Shape::Bridges, number)).collect();
     make_pods(&side.place, &lessons)?;
     bench.lesson(&mut side, "warm", &lessons[0])?;
     let mut one = Vec::new();
-    for time in 0..TIMES {
+    for time in 0..times {
         one.push(ms(bench.lesson(&mut side, &format!("one{time}"), &lessons[0])?.0));
     }
     let began = Instant::now();

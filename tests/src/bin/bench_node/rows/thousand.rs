@@ -24,6 +24,7 @@ const READERS: usize = 64;
 
 /// How long is counted what an idle agent does, and what readers get.
 const WHILE: Duration = Duration::from_secs(5);
+const BRIEFLY: Duration = Duration::from_secs(1);
 
 pub(super) const THOUSAND: Group = Group {
     name: "thousand",
@@ -85,7 +86,7 @@ pub(super) const THOUSAND: Group = Group {
 
 /// Once, with the rounds inside: before and after.
 fn round(bench: &Bench, _: usize, samples: &mut Samples) -> Result<()> {
-    let (count, rounds) = if bench.small { (50, 5) } else { (1000, 15) };
+    let (count, rounds) = if bench.small { (30, 3) } else { (1000, 15) };
     let mut side = bench.start("thousand", PARKED)?;
     let one = Lesson::triangle(Shape::Bridges, 50_000);
     make_pods(&side.place, std::slice::from_ref(&one))?;
@@ -123,13 +124,15 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
             break;
         }
         ensure!(began.elapsed() < Duration::from_secs(120), "{ready} of {count} are READY");
+        thread::sleep(Duration::from_millis(20));
     }
     samples.push("start", ms(began.elapsed()));
     thread::sleep(Duration::from_secs(2));
     let pid = side.agent.pid();
     let before = switches(pid)?;
-    thread::sleep(WHILE);
-    samples.push("wakeups", (switches(pid)? - before) / WHILE.as_secs_f64());
+    let span = if bench.small { BRIEFLY } else { WHILE };
+    thread::sleep(span);
+    samples.push("wakeups", (switches(pid)? - before) / span.as_secs_f64());
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
     let kib: f64 = kib.trim().trim_end_matches(" kB").parse()?;
@@ -149,13 +152,14 @@ fn switches(pid: nix::unistd::Pid) -> Result<f64> {
 }
 
 fn reads(bench: &Bench, side: &Side, count: usize, samples: &mut Samples) -> Result<()> {
+    let span = if bench.small { BRIEFLY } else { WHILE };
     let began = Instant::now();
     let done: usize = bench.runtime.block_on(async {
         let readers = (0..READERS).map(|reader| {
             let mut calls = side.calls.clone();
             tokio::spawn(async move {
                 let mut done = 0;
-                while began.elapsed() < WHILE {
+                while began.elapsed() < span {
                     let name = format!("t{}", (reader * 13 + done) % count);
                     let request = GetTopologyRequest { namespace: "lessons".into(), name };
                     calls.get_topology(request).await?;

@@ -89,7 +89,7 @@ pub(super) const TRAFFIC: Group = Group {
 
 /// One pair of pods with all three wires; the rounds are inside.
 fn round(bench: &Bench, _: usize, samples: &mut Samples) -> Result<()> {
-    let rounds = if bench.small { 3 } else { 15 };
+    let rounds = if bench.small { 1 } else { 15 };
     let mut side = bench.start("traffic", PARKED)?;
     side.place.make("left")?;
     side.place.make("right")?;

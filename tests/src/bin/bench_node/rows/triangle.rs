@@ -12,14 +12,15 @@ use crate::{
     plugins,
 };
 
-/// How often each side does it in a round, the plugins excepted.
+/// How often each side does it in a round, the plugins excepted; and in one of a small run.
 const TIMES: usize = 5;
+const FEW_TIMES: usize = 2;
 
 const SIX_ADDS: &str = "six ADDs of bridge + host-local";
 
 pub(super) const BRIDGES: Group = Group {
     name: "triangle",
-    rounds: [15, 3],
+    rounds: [15, 2],
     round: |bench, round, samples| measure(bench, round, samples, Shape::Bridges),
     rows: &[
         Row {
@@ -67,7 +68,7 @@ pub(super) const BRIDGES: Group = Group {
 
 pub(super) const LINKS: Group = Group {
     name: "stitched",
-    rounds: [15, 3],
+    rounds: [15, 1],
     round: |bench, round, samples| measure(bench, round, samples, Shape::Links),
     rows: &[
         Row {
@@ -105,7 +106,7 @@ fn measure(bench: &Bench, round: usize, samples: &mut Samples, shape: Shape) -> 
             &mut || {
                 let place = Place::new("netns-floor")?;
                 make_pods(&place, &lesson)?;
-                for time in 0..=TIMES {
+                for time in 0..=times(bench) {
                     let panel = format!("panel{time}");
                     let made = floor::make(&place, &panel, &lesson)?;
                     floor::unmake(&place, &panel, &lesson)?;
@@ -143,7 +144,7 @@ fn agent(
 ) -> Result<()> {
     let mut side = bench.start(name, parked)?;
     make_pods(&side.place, lesson)?;
-    for time in 0..=TIMES {
+    for time in 0..=times(bench) {
         let (apply, delete) = bench.lesson(&mut side, &format!("t{time}"), lesson)?;
         if time > 0 {
             made.push(ms(apply));
@@ -152,6 +153,10 @@ fn agent(
     }
     remove_pods(&side.place, lesson)?;
     bench.stop(side)
+}
+
+fn times(bench: &Bench) -> usize {
+    if bench.small { FEW_TIMES } else { TIMES }
 }
 
 fn make_pods(place: &Place, lesson: &Lesson) -> Result<()> {
