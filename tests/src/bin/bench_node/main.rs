@@ -40,7 +40,7 @@ const INSIDE: &str = "--inside";
 const USAGE: &str = "usage: bench-node [--small] [--rounds COUNT] [--out DIR] [--row NAME]…
 
   --small         few rounds; fails only where a ratio is far from its goal
-  --rounds COUNT  that many rounds of each group instead of its own number
+  --rounds COUNT  that many rounds of each group that has several instead of its own number
   --out DIR       where node.json and node.svg go (default: target/bench-node)
   --row NAME      no plot, and only the group that measures this row; repeatable";
 
@@ -110,8 +110,10 @@ fn inside(args: &[OsString]) -> Result<ExitCode> {
     let (mut figures, mut failed, began) = (Vec::new(), false, Instant::now());
     for group in GROUPS {
         let wanted = options.rows.is_empty() || group.rows.iter().any(|row| options.rows.iter().any(|r| r == row.name));
-        let rounds = options.rounds.unwrap_or(group.rounds[usize::from(bench.small)]);
-        if !wanted || group.rounds[usize::from(bench.small)] == 0 && options.rows.is_empty() {
+        // A group with one round has its rounds inside.
+        let own = group.rounds[usize::from(bench.small)];
+        let rounds = options.rounds.filter(|_| own > 1).unwrap_or(own);
+        if !wanted || own == 0 && options.rows.is_empty() {
             continue;
         }
         let (mut samples, since) = (Samples::default(), Instant::now());

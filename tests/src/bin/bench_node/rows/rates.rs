@@ -27,7 +27,7 @@ const WHILE: Duration = Duration::from_secs(1);
 
 pub(super) const RATES: Group = Group {
     name: "rates",
-    rounds: [15, 1],
+    rounds: [5, 1],
     round,
     rows: &[
         Row {
