@@ -8,6 +8,7 @@
 //! retired one.
 
 use std::{
+    collections::VecDeque,
     fs,
     os::unix::fs::MetadataExt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -41,7 +42,8 @@ pub(super) struct Park {
 
 #[derive(Debug, Default)]
 struct State {
-    free: Vec<Parked>,
+    /// The one that was parked first is taken first: its old name is gone by then.
+    free: VecDeque<Parked>,
     /// Files that are being taken: they are nobody's leftovers.
     taken: Vec<String>,
     /// How many were parked.
@@ -70,7 +72,7 @@ impl Park {
     pub(super) fn take(self: &Arc<Self>, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {
         let (parked, new) = {
             let mut state = self.state();
-            let Some(parked) = state.free.pop() else { return Ok(None) };
+            let Some(parked) = state.free.pop_front() else { return Ok(None) };
             state.taken.push(parked.name.clone());
             (parked, state.new.clone().unwrap_or_default())
         };
@@ -132,7 +134,7 @@ impl Park {
             parked = format!("{PARKED_PREFIX}{:x}.{number}", netns.cookie());
             dir.rename(name, &parked)?;
         }
-        self.state().free.push(Parked { name: parked, netns, bridges });
+        self.state().free.push_back(Parked { name: parked, netns, bridges });
         Ok(true)
     }
 

@@ -67,6 +67,9 @@ impl Pod {
         self.ip("link set eth0 addrgenmode none up");
         self.ip(&format!("address add 10.244.0.{number}/24 dev eth0"));
         self.ip("route add default via 10.244.0.1");
+        // Whoever asks for one device has the kernel look at its state at once, rather than some time later.
+        self.lab.ip(&format!("link show dev {outside}"));
+        self.ip("link show dev eth0");
         self
     }
 
