@@ -40,6 +40,9 @@ fn find_or_build() -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     // All of the workspace, as the caller's own build: another choice of packages may mean other features, and a rebuild.
     cargo.args(["build", "--workspace", "--bins"]);
+    if cfg!(feature = "otlp") {
+        cargo.args(["--features", "podwire-tests/otlp"]);
+    }
     if !io::stderr().is_terminal() {
         cargo.arg("--quiet");
     }
