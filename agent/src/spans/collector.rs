@@ -161,23 +161,3 @@ fn remote(origin: Origin<'_>) -> Option<SpanContext> {
     let flags = TraceFlags::new(u8::from_str_radix(origin.flags, 16).ok()?);
     Some(SpanContext::new(trace, span, flags, true, TraceState::NONE))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_collector_is_a_host_and_a_port() {
-        for good in ["http://127.0.0.1:4317", "http://[::1]:4317", "http://collector.monitoring:4317/"] {
-            assert!(good.parse::<Collector>().is_ok(), "{good}");
-        }
-        for bad in
-            ["http://", "http://:4317", "http://127.0.0.1", "http://a:4317/v1/traces", "http://a:0", "http://u@a:1"]
-        {
-            assert_eq!(bad.parse::<Collector>(), Err(CollectorError::Address), "{bad}");
-        }
-        for bad in ["", "127.0.0.1:4317", "https://127.0.0.1:4317", "tcp://127.0.0.1:4317"] {
-            assert_eq!(bad.parse::<Collector>(), Err(CollectorError::Scheme), "{bad}");
-        }
-    }
-}

@@ -11,6 +11,7 @@ use std::{
 };
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
+use podwire_agent::spans::CollectorError;
 use podwire_proto::v1::{ApplyTopologyRequest, GetTopologyRequest};
 use podwire_tests::{
     condition::{eventually, holds},
@@ -52,6 +53,21 @@ async fn arrived(collector: &Collector, id: &str) -> Span {
 
 fn lines<'a>(log: &'a str, of: &str) -> Vec<&'a str> {
     log.lines().filter(|line| line.contains(of)).collect()
+}
+
+#[test]
+fn an_endpoint_is_a_host_and_a_port_without_tls() {
+    type Endpoint = podwire_agent::spans::Collector;
+    for good in ["http://127.0.0.1:4317", "http://[::1]:4317", "http://collector.monitoring:4317/"] {
+        assert!(good.parse::<Endpoint>().is_ok(), "{good}");
+    }
+    for bad in ["http://", "http://:4317", "http://127.0.0.1", "http://a:4317/v1/traces", "http://a:0", "http://u@a:1"]
+    {
+        assert_eq!(bad.parse::<Endpoint>(), Err(CollectorError::Address), "{bad}");
+    }
+    for bad in ["", "127.0.0.1:4317", "https://127.0.0.1:4317", "tcp://127.0.0.1:4317"] {
+        assert_eq!(bad.parse::<Endpoint>(), Err(CollectorError::Scheme), "{bad}");
+    }
 }
 
 #[test]
