@@ -34,7 +34,10 @@ pub(super) struct Named<E> {
 #[derive(Debug, Default)]
 struct Lost {
     spans: usize,
+    /// When the log was told that spans get lost.
     told: Option<Instant>,
+    /// It was not told yet that they arrive again.
+    away: bool,
 }
 
 impl<E> Named<E> {
@@ -43,9 +46,11 @@ impl<E> Named<E> {
     }
 
     fn came(&self) {
-        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
-        if lost.spans > 0 {
-            tracing::info!(collector = self.collector, lost = lost.spans, "spans reach the collector again");
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that comes and goes is told no oftener than one that stays away.
+        if std::mem::take(&mut lost.away) {
+            let spans = std::mem::take(&mut lost.spans);
+            tracing::info!(collector = self.collector, lost = spans, "spans reach the collector again");
         }
     }
 
@@ -53,7 +58,7 @@ impl<E> Named<E> {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.spans += spans;
         if lost.told.is_none_or(|told| told.elapsed() >= AGAIN) {
-            lost.told = Some(Instant::now());
+            (lost.told, lost.away) = (Some(Instant::now()), true);
             let collector = &self.collector;
             tracing::warn!(
                 collector,
