@@ -4,6 +4,8 @@ mod door;
 mod metrics;
 mod pods;
 mod policy_file;
+#[cfg(feature = "otlp")]
+mod spans;
 
 use std::{
     fmt, fs,
@@ -26,6 +28,8 @@ pub use door::{DoorSettings, TlsFiles};
 pub use metrics::MetricsSettings;
 pub use pods::{PodSettings, PodSource};
 pub use policy_file::{PolicyError, read_policy};
+#[cfg(feature = "otlp")]
+pub use spans::SpansSettings;
 
 /// The podwire agent: wires pods together on this node.
 ///
@@ -47,6 +51,11 @@ pub struct Config {
     /// What is told to Prometheus.
     #[command(flatten)]
     pub metrics: MetricsSettings,
+
+    /// Where spans of calls go.
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    pub spans: SpansSettings,
 
     /// Where pods come from.
     #[command(flatten)]
@@ -166,10 +175,15 @@ impl Config {
         Duration::from_secs(self.drain_timeout)
     }
 
+    /// Name of the node.
+    pub fn node_name(&self) -> String {
+        self.node_name.clone().unwrap_or_else(hostname)
+    }
+
     /// What concerns the engine.
     pub fn engine(&self) -> EngineConfig {
         EngineConfig {
-            node_name: self.node_name.clone().unwrap_or_else(hostname),
+            node_name: self.node_name(),
             netns_dir: self.netns_dir.clone(),
             state_dir: self.state_dir.clone(),
             node_devices: self.node_devices.clone(),

@@ -14,6 +14,7 @@ pub mod panel;
 pub mod pods;
 pub mod power;
 pub mod run;
+pub mod spans;
 pub mod store;
 
 pub use config::Config;

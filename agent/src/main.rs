@@ -11,6 +11,8 @@ use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     stat::{Mode, umask},
 };
+#[cfg(feature = "otlp")]
+use podwire_agent::spans::Spans;
 use podwire_agent::{
     causes::chain,
     command::Arguments,
@@ -22,13 +24,17 @@ use tokio::{
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    layer::{Identity, SubscriberExt},
+    util::SubscriberInitExt,
+};
 
 fn main() -> ExitCode {
     let config = match Arguments::parse() {
         Arguments::Agent(config) => *config,
         Arguments::Command(command) => {
-            log(LogFormat::Text, "warn");
+            log(LogFormat::Text, "warn", Identity::new());
             raise_descriptor_limit();
             let runtime = match Builder::new_multi_thread().worker_threads(1).enable_all().build() {
                 Ok(runtime) => runtime,
@@ -38,7 +44,12 @@ fn main() -> ExitCode {
             return command.run();
         }
     };
-    log(config.log_format, &config.log_level);
+    #[cfg(feature = "otlp")]
+    let spans = config.spans.endpoint.clone().map(|collector| Spans::new(collector, config.node_name()));
+    #[cfg(feature = "otlp")]
+    log(config.log_format, &config.log_level, spans.as_ref().map(Spans::layer));
+    #[cfg(not(feature = "otlp"))]
+    log(config.log_format, &config.log_level, Identity::new());
     // Whoever started the agent may have none: what it makes is never writable by others.
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     raise_descriptor_limit();
@@ -57,7 +68,16 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
+    #[cfg(feature = "otlp")]
+    if let Some(Err(error)) = spans.as_ref().map(|spans| {
+        let _entered = runtime.enter();
+        spans.send()
+    }) {
+        return failed(&error);
+    }
     let result = runtime.block_on(serve(config));
+    #[cfg(feature = "otlp")]
+    spans.iter().for_each(Spans::end);
     // Kernel work on other threads is not waited for: the engine did that, or the operator asked twice.
     runtime.shutdown_timeout(Duration::ZERO);
     match result {
@@ -115,14 +135,16 @@ impl Signals {
     }
 }
 
-fn log(format: LogFormat, level: &str) {
+/// Writes the log; what else wants to know is told too.
+fn log(format: LogFormat, level: &str, more: impl Layer<Registry> + Send + Sync) {
     // It was parsed with the settings.
     let filter = EnvFilter::try_new(level).unwrap_or_default();
     let colour = io::stderr().is_terminal();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::registry().with(more);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(io::stderr);
     match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Text => subscriber.with(lines.with_filter(filter)).init(),
+        LogFormat::Json => subscriber.with(lines.json().with_filter(filter)).init(),
     }
 }
 

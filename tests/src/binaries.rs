@@ -46,6 +46,15 @@ pub fn built(profile: &str) -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     // All of the workspace, as the caller's own build: another choice of packages may mean other features, and a rebuild.
     cargo.args(["build", "--workspace", "--bins", "--profile", profile]);
+    // What cargo says to a test of its package: `ring` is compiled anew, and all that has it, where this differs.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
+    if cfg!(feature = "otlp") {
+        cargo.args(["--features", "podwire-tests/otlp"]);
+    }
     if !io::stderr().is_terminal() {
         cargo.arg("--quiet");
     }

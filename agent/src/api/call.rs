@@ -23,6 +23,7 @@ use crate::{
     domain::policy::Policy,
     metrics::{Metrics, Under},
     panel::keeping,
+    spans::{self, Origin},
 };
 
 use super::{
@@ -154,10 +155,13 @@ where
             trace_id = Empty,
             parent_id = Empty
         );
-        if let Some(trace) = Trace::of(request.headers()) {
+        let trace = Trace::of(request.headers());
+        if let Some(trace) = trace {
             span.record("trace_id", trace.id);
             span.record("parent_id", trace.parent);
         }
+        let origin = trace.map(|trace| Origin { trace: trace.id, span: trace.parent, flags: trace.flags });
+        spans::of_call(&span, known(request.uri().path()), origin);
         if let Some(caller) = &caller {
             span.record("who", tracing::field::display(caller.identity()));
             span.record("from", caller.from());

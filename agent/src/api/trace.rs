@@ -15,6 +15,8 @@ pub(super) struct Trace<'a> {
     pub(super) id: &'a str,
     /// The caller's span in it, 16 digits.
     pub(super) parent: &'a str,
+    /// Flags, 2 digits.
+    pub(super) flags: &'a str,
 }
 
 impl<'a> Trace<'a> {
@@ -32,10 +34,10 @@ impl<'a> Trace<'a> {
         let (known, more) = text.split_at_checked(LENGTH)?;
         let mut fields = known.split('-');
         let mut field = |digits| fields.next().filter(|field| is_hex(field, digits));
-        let (version, id, parent, _flags) = (field(2)?, field(32)?, field(16)?, field(2)?);
+        let (version, id, parent, flags) = (field(2)?, field(32)?, field(16)?, field(2)?);
         let ends = if version == "00" { more.is_empty() } else { more.is_empty() || more.starts_with('-') };
         let zero = |field: &str| field.bytes().all(|digit| digit == b'0');
-        (ends && version != "ff" && !zero(id) && !zero(parent)).then_some(Self { id, parent })
+        (ends && version != "ff" && !zero(id) && !zero(parent)).then_some(Self { id, parent, flags })
     }
 }
 
@@ -62,7 +64,7 @@ mod tests {
             format!("cc-{ID}-{PARENT}-01"),
             format!("cc-{ID}-{PARENT}-01-what-the-future-will-be-like"),
         ] {
-            assert_eq!(Trace::parse(&text), Some(Trace { id: ID, parent: PARENT }), "{text}");
+            assert_eq!(Trace::parse(&text), Some(Trace { id: ID, parent: PARENT, flags: &text[53..55] }), "{text}");
         }
     }
 

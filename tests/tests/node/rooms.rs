@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
 
 /// What only some rooms may use of other people's: each room is the only one that does its thing. `pods/cri` is a part of
 /// a room: the container runtime speaks gRPC, and the rest of `pods` does not.
-const TRADES: [(&[&str], &[&str]); 8] = [
+const TRADES: [(&[&str], &[&str]); 9] = [
     (&["podwire_proto", "tonic"], &["api", "pods/cri"]),
     (&["prost", "prost_types", "tonic_types", "tonic_health", "tonic_reflection"], &["api"]),
     (&["rtnetlink", "netlink_packet_core", "netlink_packet_route", "netlink_sys", "netlink_proto"], &["kernel"]),
@@ -28,6 +28,8 @@ const TRADES: [(&[&str], &[&str]); 8] = [
     (&["rustix", "seccompiler"], &[]),
     // All rooms count, by what `metrics.rs` has; how it is told, none knows.
     (&["prometheus_client", "hyper", "hyper_util"], &[]),
+    // Calls have spans; who gets them, none knows.
+    (&["opentelemetry", "opentelemetry_otlp", "opentelemetry_sdk", "tracing_opentelemetry"], &[]),
     (&["tokio", "inotify", "futures_util", "tower"], &["kernel", "pods", "store", "panel", "api"]),
 ];
 
