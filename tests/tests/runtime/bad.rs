@@ -14,7 +14,7 @@ use podwire_tests::{
     verdict::reason,
 };
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
 };
 use tonic::{Code, transport::Server};
@@ -161,6 +161,8 @@ fn a_socket_that_is_not_a_runtime_is_said_to_be_none_once_and_is_looked_at_again
         let listener = UnixListener::bind(fake::SOCKET).unwrap();
         let garbage = async |mut stream: UnixStream| {
             let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
+            // Closed at once, it would be a connection that was closed, now and then.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
         };
         let answering = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
