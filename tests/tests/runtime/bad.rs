@@ -1,6 +1,9 @@
 //! Container runtimes that answer badly, or are none.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use podwire_proto::v1::{ListPodsRequest, State};
 use podwire_tests::{
@@ -198,9 +201,12 @@ fn a_socket_that_is_not_a_runtime_is_said_to_be_none_once_and_is_looked_at_again
         until(&agent, "12", State::Ready).await;
         assert_eq!(pod.interfaces(), ["net1"]);
         let log = agent.log();
-        // Whoever waits for it in vain repeats the reason.
+        // Whoever waits for it in vain repeats the reason. Garbage is an error of HTTP/2 or the end of the connection, by
+        // what hyper sees first.
         let said = log.lines().filter(|line| line.contains("cri::follow") && line.contains("speaks CRI v1"));
-        assert!(said.count() <= 2, "said once for each answer: {log}");
+        let said: Vec<&str> = said.filter_map(|line| line.split_once("reason=").map(|(_, reason)| reason)).collect();
+        assert!(said.windows(2).all(|two| two[0] != two[1]), "said once for each answer: {log}");
+        assert!(said.iter().collect::<BTreeSet<_>>().len() <= 3, "three answers at the most: {log}");
     });
 }
 
