@@ -116,6 +116,8 @@ pub(super) struct Outgoing {
     body: Option<Body>,
     /// What HTTP/2 has not taken yet.
     rest: Bytes,
+    /// Bytes of the message that `rest` is of, as they are counted.
+    held: usize,
     waiting: Option<Waiting>,
     counted: Arc<Counted>,
     /// Where it is known that this waits to be taken. `None`: it may wait for as long as it likes.
@@ -125,7 +127,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(body: Body, counted: Arc<Counted>, activity: Option<Activity>, busy: Busy) -> Self {
-        Self { body: Some(body), rest: Bytes::new(), waiting: None, counted, activity, _busy: busy }
+        Self { body: Some(body), rest: Bytes::new(), held: 0, waiting: None, counted, activity, _busy: busy }
     }
 
     fn piece(&mut self) -> Frame<Bytes> {
@@ -145,6 +147,9 @@ impl HttpBody for Outgoing {
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.piece())));
         }
+        // A stream may go on for ever: only what waits is counted.
+        let held = std::mem::take(&mut self.held);
+        self.counted.less(held);
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = match ready!(Pin::new(body).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
@@ -154,13 +159,14 @@ impl HttpBody for Outgoing {
             Ok(data) => data,
             Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
         };
-        if let Err(full) = self.counted.more(data.len().saturating_sub(PIECE)) {
+        let held = data.len().saturating_sub(PIECE);
+        if let Err(full) = self.counted.more(held) {
             self.body = None;
             let status = status::overloaded(full, "bytes of requests and answers");
             let mut trailers = HeaderMap::new();
             return Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))));
         }
-        self.rest = data;
+        (self.rest, self.held) = (data, held);
         Poll::Ready(Some(Ok(self.piece())))
     }
 

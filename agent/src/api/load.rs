@@ -105,6 +105,20 @@ impl Counted {
         *held = (all + bytes, counted + more);
         Ok(())
     }
+
+    /// So many of them are no longer there.
+    pub(super) fn less(&self, bytes: usize) {
+        let mut held = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, counted) = *held;
+        let all = all.saturating_sub(bytes);
+        let left = all.saturating_sub(BYTES_UNCOUNTED).min(counted);
+        let mut shares = self.load.shares();
+        shares.all.bytes -= counted - left;
+        if let Some(share) = shares.of.get_mut(&self.peer) {
+            share.bytes -= counted - left;
+        }
+        *held = (all, left);
+    }
 }
 
 impl Drop for Counted {
@@ -133,6 +147,23 @@ mod tests {
 
     fn calls(load: &Arc<Load>, of: u32, count: usize) -> Vec<Counted> {
         (0..count).map_while(|_| load.call(&peer(of)).ok()).collect()
+    }
+
+    #[test]
+    fn what_was_taken_is_counted_no_more_however_long_a_call_goes_on() {
+        let load = Arc::new(Load::default());
+        let call = load.call(&peer(0)).unwrap();
+        for _ in 0..1000 {
+            call.more(BYTES_OF_ONE / 2).unwrap();
+            call.less(BYTES_OF_ONE / 2);
+        }
+        assert!(call.more(BYTES_OF_ONE + BYTES_UNCOUNTED).is_ok());
+        assert_eq!(call.more(1), Err(Full::Own));
+        call.less(1);
+        assert!(call.more(1).is_ok(), "as much as was given back");
+        drop(call);
+        let shares = load.shares();
+        assert_eq!((shares.all.calls, shares.all.bytes, shares.of.len()), (0, 0, 0));
     }
 
     #[test]
