@@ -19,6 +19,7 @@ pub mod mtu;
 pub mod name;
 pub mod observed;
 pub mod order;
+pub mod part;
 pub mod plan;
 pub mod policy;
 pub mod queue;

@@ -72,6 +72,17 @@ pub struct SiteView {
     pub checksums: bool,
     /// Devices of the node that it uses.
     pub devices: BTreeSet<IfName>,
+    /// The part of the panel that is looked at; `None`: all of it.
+    pub part: Option<PanelPart>,
+}
+
+/// A part of a panel.
+#[derive(Debug, Clone)]
+pub struct PanelPart {
+    /// Names of the bridges and ports in it, there or not.
+    pub devices: BTreeSet<String>,
+    /// No device of the panel outside of it has a higher index, as far as is known.
+    pub highest: u32,
 }
 
 /// The way into a pod.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod events;
 mod fight;
 mod found;
+mod glance;
 mod healer;
 mod kept;
 mod ledger;

@@ -6,7 +6,7 @@ use super::{
     bridge::{AGEING_SECONDS, BridgeOptions, BridgePort, L2Profile},
     check::segment::{Plug, Segment, plugs},
     if_name::IfName,
-    intent::{Intent, NicKey},
+    intent::{Intent, NicKey, PodKey},
     mac::Mac,
     mtu::Mtu,
     name::{ElementName, PodUid, TopologyKey},
@@ -125,6 +125,14 @@ impl Wire {
     pub fn has_port(&self) -> bool {
         matches!(self, Self::Bridge { .. } | Self::Stitch { .. } | Self::Uplink { .. })
     }
+
+    /// The bridge that it leads to.
+    pub fn bridge(&self) -> Option<&ElementName> {
+        match self {
+            Self::Bridge { bridge, .. } => Some(bridge),
+            Self::Stitch { .. } | Self::Direct { .. } | Self::Uplink { .. } | Self::Device { .. } => None,
+        }
+    }
 }
 
 impl Desired {
@@ -141,6 +149,12 @@ impl Desired {
     /// Whether a port finishes checksums: only then is looked at them.
     pub fn finishes_checksums(&self) -> bool {
         self.nics.iter().any(|nic| !nic.tx_checksum)
+    }
+
+    /// Whether a NIC of a pod is desired.
+    pub fn has_pod(&self, pod: &PodKey) -> bool {
+        let start = self.nics.partition_point(|nic| nic.key.pod < *pod);
+        self.nics.get(start).is_some_and(|nic| nic.key.pod == *pod)
     }
 
     /// The NIC of an identity.

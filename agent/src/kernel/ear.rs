@@ -77,12 +77,22 @@ pub enum Heard {
 }
 
 /// What was heard of a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
     /// When last.
     pub at: Moment,
     /// A namespace that it had has ended.
     pub gone: bool,
+    /// When last of the device of each index there; `None`: of nobody knows which.
+    pub devices: BTreeMap<Option<u32>, Moment>,
+}
+
+impl News {
+    /// Adds what was heard of the same place later.
+    pub(crate) fn add(&mut self, later: Self) {
+        (self.at, self.gone) = (self.at.max(later.at), self.gone || later.gone);
+        self.devices.extend(later.devices);
+    }
 }
 
 /// The ear of the agent.
@@ -269,12 +279,12 @@ impl State {
     }
 
     fn note(&mut self, rumour: Rumour, id: Option<i32>) {
-        let (id, gone, device) = match (rumour, id) {
-            (Rumour::Gone(gone), None) => (gone, true, None),
-            (Rumour::Device(index, name), Some(id)) => (id, false, Some(Place::Device { index, name })),
-            (Rumour::Change, Some(id)) => (id, false, None),
-            (Rumour::Filters, Some(id)) if self.is_panel(id) => (id, false, None),
-            (Rumour::Gone(_) | Rumour::Filters, _) | (Rumour::Device(..) | Rumour::Change, None) => return,
+        let (id, gone, index, device) = match (rumour, id) {
+            (Rumour::Gone(gone), None) => (gone, true, None, None),
+            (Rumour::Device(index, name), Some(id)) => (id, false, Some(index), Some(Place::Device { index, name })),
+            (Rumour::Change(index), Some(id)) => (id, false, index, None),
+            (Rumour::Filters(index), Some(id)) if self.is_panel(id) => (id, false, index, None),
+            (Rumour::Gone(_) | Rumour::Filters(_), _) | (Rumour::Device(..) | Rumour::Change(_), None) => return,
         };
         let Some(known) = self.known.get(&id) else { return };
         for place in &known.places {
@@ -286,8 +296,10 @@ impl State {
                 },
                 place => place,
             };
-            let news = self.news.entry(place.clone()).or_insert(News { at: self.now, gone });
-            *news = News { at: self.now, gone: news.gone || gone };
+            let none = || News { at: self.now, gone, devices: BTreeMap::new() };
+            let news = self.news.entry(place.clone()).or_insert_with(none);
+            (news.at, news.gone) = (self.now, news.gone || gone);
+            news.devices.insert(index, self.now);
         }
         if gone {
             self.ids.remove(&known.cookie);

@@ -1,6 +1,7 @@
 //! Carries out steps: as few system calls as the order of the steps allows.
 
 mod births;
+mod index;
 mod settle;
 mod uplinks;
 
@@ -11,9 +12,8 @@ use std::{
 };
 
 use crate::domain::{
-    device::{bridge_device_name, port_device_name},
+    device::bridge_device_name,
     intent::{NicKey, PodKey},
-    name::ElementName,
     step::Step,
 };
 
@@ -84,7 +84,9 @@ impl<'a> Executor<'a> {
         used.extend(site.spare.iter().map(|(index, _)| *index));
         // Above ours, so that indexes ascend; somebody else's choice of a high one does not use them up.
         used.extend(panel.values().copied());
-        let next_index = panel.values().copied().filter(|index| *index < HIGH).max().unwrap_or(LOW).max(LOW) + 1;
+        let unseen = site.part.as_ref().map_or(LOW, |part| part.highest);
+        let highest = panel.values().copied().filter(|index| *index < HIGH).max().unwrap_or(LOW);
+        let next_index = highest.max(unseen).max(LOW) + 1;
         Self {
             site,
             panel,
@@ -305,27 +307,6 @@ impl<'a> Executor<'a> {
             },
             Door::Node => Ok(&mut self.site.node),
         }
-    }
-
-    /// Indexes are chosen, not waited for: so what refers to a new device goes into the same message batch.
-    fn new_index(&mut self, device: &str) -> u32 {
-        while self.used.contains(&self.next_index) {
-            self.next_index += 1;
-        }
-        let index = self.next_index;
-        self.next_index += 1;
-        self.panel.insert(device.to_owned(), index);
-        index
-    }
-
-    fn bridge(&self, at: usize, name: &ElementName) -> Result<u32, StepFailed> {
-        let index = self.panel.get(&bridge_device_name(name)).copied();
-        index.ok_or_else(|| vanished(at, format!("bridge {name}")))
-    }
-
-    fn port(&self, at: usize, nic: &NicKey) -> Result<u32, StepFailed> {
-        let index = self.panel.get(&port_device_name(nic)).copied();
-        index.ok_or_else(|| vanished(at, format!("the port of {nic}")))
     }
 
     /// The index of a NIC: of a new one the kernel chose it, so that indexes of a pod ascend.

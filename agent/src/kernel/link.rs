@@ -282,6 +282,11 @@ pub(super) fn get_by_name(name: &str) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetLink(message)
 }
 
+/// Asks for a device by name, with its counters.
+pub(super) fn get_counted(name: &str) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::GetLink(LinkUnspec::new_with_name(name).build())
+}
+
 /// Asks for all devices with their counters.
 pub(super) fn get_all_counted() -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetLink(LinkMessage::default())

@@ -2,8 +2,12 @@
 
 mod forwarding;
 mod neighbours;
+mod part;
 
-use std::{collections::BTreeMap, os::fd::AsRawFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsRawFd,
+};
 
 use netlink_packet_route::{
     RouteNetlinkMessage,
@@ -22,7 +26,7 @@ use crate::domain::{
 };
 
 use super::{
-    KernelError, bridge_vlan, inet, link, queue, queue::QueueState, site::OpenPod, socket::RouteSocket, stitch, uplink,
+    KernelError, bridge_vlan, inet, link, queue::QueueState, site::OpenPod, socket::RouteSocket, stitch, uplink,
 };
 
 pub(super) use forwarding::{Forwarding, Part, forwarding};
@@ -46,6 +50,8 @@ pub(super) struct Device {
     pub(super) master: Option<u32>,
     pub(super) altnames: Vec<String>,
     pub(super) peer: Option<u32>,
+    /// What frames that it sends wait in.
+    discipline: String,
     pub(super) peer_nsid: Option<i32>,
     pub(super) kind: Option<InfoKind>,
     pub(super) data: Option<InfoData>,
@@ -69,6 +75,7 @@ impl Device {
                     device.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().and_then(|octets| Mac::new(octets).ok());
                 }
                 LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
+                LinkAttribute::Qdisc(kind) => device.discipline.clone_from(kind),
                 LinkAttribute::OperState(state) => {
                     // Devices that do not report a state are usable: RFC 2863 "unknown".
                     device.unknown = *state == State::Unknown;
@@ -136,11 +143,12 @@ fn altname(property: &Prop) -> Option<String> {
     }
 }
 
-/// Looks at everything in a panel. With it come the bridges that wait there for being used.
+/// Looks at everything in a panel, or at its devices of these names. With it come the bridges that wait there for being used.
 pub(super) fn panel(
     socket: &mut RouteSocket,
     pods: &BTreeMap<PodKey, OpenPod>,
     node: &mut RouteSocket,
+    only: Option<&BTreeSet<String>>,
 ) -> Result<(Panel, Vec<(u32, String)>), KernelError> {
     // Ids of the pods' namespaces as the panel knows them: they say in which pod the other end of a port is.
     let mut homes = BTreeMap::new();
@@ -149,15 +157,14 @@ pub(super) fn panel(
             homes.insert(id, key);
         }
     }
-    let dump = socket.dump(&link::get_all_counted())?;
-    let disciplines = socket.dump(&queue::get_all())?.disciplines;
-    let (queues, hooked) = (queue::egress_of(&disciplines), queue::hooks_of(&disciplines));
+    let part::Found { devices, unreadable, queues, hooked } = match only {
+        None => part::all(socket)?,
+        Some(names) => part::named(socket, names)?,
+    };
     let (mut panel, mut spare) = (Panel::default(), Vec::new());
     // A device that does not parse (its name is no text, say) is none of ours: we know what we call ours.
-    panel.strangers.extend(dump.unparsed.iter().map(|index| (*index, format!("#{index}"))));
-    for message in &dump.messages {
-        let RouteNetlinkMessage::NewLink(message) = message else { continue };
-        let device = Device::read(message);
+    panel.strangers.extend(unreadable.into_iter().map(|index| (index, format!("#{index}"))));
+    for device in devices {
         match device.kind {
             _ if device.name == "lo" => {}
             _ if device.is_spare() => spare.push((device.index, device.name)),

@@ -13,10 +13,10 @@ const RTPROT_STATIC: u8 = libc::RTPROT_STATIC;
 pub(super) enum Rumour {
     /// A device: its index and its name.
     Device(u32, String),
-    /// An address or a route.
-    Change,
-    /// A queueing discipline or a filter: matters in panels.
-    Filters,
+    /// An address or a route: on the device of this index, or on nobody knows which.
+    Change(Option<u32>),
+    /// A queueing discipline or a filter, of the device of this index: matters in panels.
+    Filters(Option<u32>),
     /// The namespace of this id has ended.
     Gone(i32),
 }
@@ -38,13 +38,15 @@ fn rumour(message: &[u8]) -> Option<Rumour> {
     let flags = i32::from(u16::from_ne_bytes([message[6], message[7]]));
     let body = &message[HEADER_BYTES..];
     match kind {
-        libc::RTM_NEWLINK | libc::RTM_DELLINK => Some(device(body).unwrap_or(Rumour::Change)),
-        libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Rumour::Change),
+        libc::RTM_NEWLINK | libc::RTM_DELLINK => Some(device(body).unwrap_or(Rumour::Change(None))),
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Rumour::Change(index(body))),
         // Routing daemons change routes all the time, and none of those is ours. A new route matters where it takes
         // the place of one.
-        libc::RTM_DELROUTE => (protocol(body) == Some(RTPROT_STATIC)).then_some(Rumour::Change),
-        libc::RTM_NEWROUTE => (flags & libc::NLM_F_REPLACE != 0).then_some(Rumour::Change),
-        libc::RTM_NEWTFILTER | libc::RTM_DELTFILTER | libc::RTM_NEWQDISC | libc::RTM_DELQDISC => Some(Rumour::Filters),
+        libc::RTM_DELROUTE => (protocol(body) == Some(RTPROT_STATIC)).then(|| Rumour::Change(outgoing(body))),
+        libc::RTM_NEWROUTE => (flags & libc::NLM_F_REPLACE != 0).then(|| Rumour::Change(outgoing(body))),
+        libc::RTM_NEWTFILTER | libc::RTM_DELTFILTER | libc::RTM_NEWQDISC | libc::RTM_DELQDISC => {
+            Some(Rumour::Filters(index(body)))
+        }
         libc::RTM_DELNSID => nsid(body).map(Rumour::Gone),
         _ => None,
     }
@@ -55,9 +57,19 @@ fn protocol(body: &[u8]) -> Option<u8> {
     body.get(5).copied()
 }
 
+/// The index of a device: in `struct ifinfomsg`, `ifaddrmsg` and `tcmsg` the second four bytes.
+fn index(body: &[u8]) -> Option<u32> {
+    body.get(4..8)?.try_into().ok().map(u32::from_ne_bytes)
+}
+
+/// The attribute `RTA_OIF` (4) behind `struct rtmsg`, 12 bytes (linux/rtnetlink.h).
+fn outgoing(body: &[u8]) -> Option<u32> {
+    attribute(body.get(12..)?, 4)?.get(..4)?.try_into().ok().map(u32::from_ne_bytes)
+}
+
 /// `ifi_index` of `struct ifinfomsg`, 16 bytes, and the attribute `IFLA_IFNAME` (3) behind it (linux/if_link.h).
 fn device(body: &[u8]) -> Option<Rumour> {
-    let index = body.get(4..8)?.try_into().ok().map(u32::from_ne_bytes)?;
+    let index = index(body)?;
     let name = attribute(body.get(16..)?, 3)?;
     let name = String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned();
     Some(Rumour::Device(index, name))
@@ -109,7 +121,7 @@ mod tests {
         let new = message(libc::RTM_NEWROUTE, 0, &route(188));
         let replaced = message(libc::RTM_NEWROUTE, u16::try_from(libc::NLM_F_REPLACE).unwrap(), &route(188));
         assert_eq!(rumours(&[ospf, new].concat()), []);
-        assert_eq!(rumours(&[ours, replaced].concat()), [Rumour::Change, Rumour::Change]);
+        assert_eq!(rumours(&[ours, replaced].concat()), [Rumour::Change(None), Rumour::Change(None)]);
     }
 
     #[test]
@@ -125,7 +137,16 @@ mod tests {
         let name = [&[8, 0, 3, 0][..], b"up0\0"].concat();
         let told = |parts: &[&[u8]]| rumours(&message(libc::RTM_NEWLINK, 0, &parts.concat()));
         assert_eq!(told(&[&head, &mtu, &name]), [Rumour::Device(7, "up0".to_owned())]);
-        assert_eq!(told(&[&head, &mtu]), [Rumour::Change], "one without a name is somebody's");
+        assert_eq!(told(&[&head, &mtu]), [Rumour::Change(None)], "one without a name is somebody's");
+    }
+
+    #[test]
+    fn addresses_filters_and_routes_name_their_device() {
+        let head = [[0; 4], 7_u32.to_ne_bytes()].concat();
+        assert_eq!(rumours(&message(libc::RTM_NEWADDR, 0, &head)), [Rumour::Change(Some(7))]);
+        assert_eq!(rumours(&message(libc::RTM_DELTFILTER, 0, &head)), [Rumour::Filters(Some(7))]);
+        let route = [&route(4)[..], &[8, 0, 4, 0], &7_u32.to_ne_bytes()].concat();
+        assert_eq!(rumours(&message(libc::RTM_DELROUTE, 0, &route)), [Rumour::Change(Some(7))]);
     }
 
     proptest! {

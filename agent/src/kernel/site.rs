@@ -19,7 +19,8 @@ use crate::{
 };
 
 use super::{
-    Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, Place, PodDoor, Site, SiteView, StepFailed, ethtool,
+    Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, PanelPart, Place, PodDoor, Site, SiteView,
+    StepFailed, ethtool,
     execute::Executor,
     lanes::Lanes,
     netns::{own_cookie, own_netns},
@@ -104,6 +105,8 @@ pub(super) struct LinuxSite {
     direct: BTreeSet<(PodKey, PodKey)>,
     checksums: bool,
     devices: BTreeSet<IfName>,
+    /// The part of the panel that is looked at.
+    pub(super) part: Option<PanelPart>,
     /// What was last observed: indexes of what is there.
     pub(super) seen: Observed,
 }
@@ -162,6 +165,7 @@ impl LinuxSite {
             direct: view.direct,
             checksums: view.checksums,
             devices: view.devices,
+            part: view.part,
             seen: Observed::default(),
         })
     }
@@ -186,7 +190,8 @@ impl Site for LinuxSite {
         self.looked_at = self.ear.mark()?;
         let mut observed = Observed { panel: None, pods: self.closed.clone(), ..Observed::default() };
         if let Some(panel) = &mut self.panel {
-            let (mut seen, spare) = observe::panel(&mut panel.socket, &self.pods, &mut self.node)?;
+            let only = self.part.as_ref().map(|part| &part.devices);
+            let (mut seen, spare) = observe::panel(&mut panel.socket, &self.pods, &mut self.node, only)?;
             self.spare = spare;
             if self.checksums && !seen.ports.is_empty() {
                 let checksums = ethtool::tx_checksums(&panel.netns)?;

@@ -2,6 +2,9 @@
 //!
 //! Blocking: the engine runs it on threads of its own.
 
+mod part;
+mod view;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,26 +12,36 @@ use std::{
 
 use crate::{
     domain::{
-        desired::{Desired, Nic, Wire, desired},
-        device::panel_name,
-        intent::{Intent, NicKey, PodKey},
+        desired::{Desired, Nic, desired},
+        intent::{Intent, NicKey},
         name::TopologyKey,
         observed::{Observed, PodView},
         plan::{Plan, Trouble, plan},
         spec::InterfaceId,
         step::Step,
-        uplink::{Uplink, UplinkSpec},
+        uplink::Uplink,
     },
-    kernel::{Kernel, KernelError, Moment, Site, SiteView, StepFailed},
+    kernel::{Kernel, KernelError, Moment, Site, StepFailed},
     metrics::{Metrics, Stage},
-    pods::{Pods, Wanted},
+    pods::Pods,
 };
 
-use super::error::ChangeError;
+use super::{error::ChangeError, glance::spots};
+
+pub(super) use part::Looked;
+use part::{Partial, panel_part};
+use view::view;
 
 /// Rounds of plan and execute. The first does the work, the second finds what the kernel did besides: an address that
 /// went along with another, say.
 const ROUNDS: usize = 3;
+
+/// What a converge works with.
+pub(super) struct Means<'a> {
+    pub kernel: &'a dyn Kernel,
+    pub pods: &'a dyn Pods,
+    pub metrics: &'a Metrics,
+}
 
 /// One converge of one topology.
 pub(super) struct Converge {
@@ -49,6 +62,8 @@ pub(super) struct Converge {
     vanished: BTreeMap<InterfaceId, String>,
     taken: Vec<Step>,
     metrics: Metrics,
+    /// `None`: all of the topology is looked at.
+    part: Option<Partial>,
 }
 
 /// What a converge came to.
@@ -65,6 +80,21 @@ pub(super) struct Outcome {
     pub looked_at: Moment,
     /// Whether nothing is left of what it was: of interfaces without a port, which go one by one inside their pods.
     pub former_is_gone: bool,
+    /// What was looked at; `None`: all of the topology.
+    pub part: Option<Looked>,
+}
+
+impl Outcome {
+    /// What is desired of what was looked at.
+    pub(super) fn looked(&self) -> &Desired {
+        self.part.as_ref().map_or(&self.desired, |part| &part.desired)
+    }
+
+    /// Whether everything is as it shall be.
+    pub(super) fn is_whole(&self) -> bool {
+        let Plan { steps, pending, trouble, .. } = &self.plan;
+        steps.is_empty() && pending.is_empty() && trouble.is_empty() && self.failures.iter().all(BTreeMap::is_empty)
+    }
 }
 
 impl Converge {
@@ -73,16 +103,25 @@ impl Converge {
         key: &TopologyKey,
         wanted: Option<&Intent>,
         former: Option<&Intent>,
-        kernel: &dyn Kernel,
-        pods: &dyn Pods,
-        metrics: &Metrics,
+        means: &Means<'_>,
     ) -> Result<Self, ChangeError> {
         let target = wanted.map_or_else(|| Desired::nothing(key.clone()), desired);
-        let former = former.map(desired);
+        Self::open(key, Arc::new(target), former.map(desired), None, means)
+    }
+
+    fn open(
+        key: &TopologyKey,
+        target: Arc<Desired>,
+        former: Option<Desired>,
+        part: Option<(Partial, u32)>,
+        &Means { kernel, pods, metrics }: &Means<'_>,
+    ) -> Result<Self, ChangeError> {
         // Before the pods are looked for: one that comes to be known in between counts as unknown.
         let pods_known = pods.unknown().is_none();
         let work = &metrics.work;
-        let view = work.stage(Stage::Find, || view(key, &target, former.as_ref(), pods))?;
+        let mut view = work.stage(Stage::Find, || view(key, &target, former.as_ref(), pods))?;
+        let (part, highest) = part.unzip();
+        view.part = highest.map(|highest| panel_part(&target, former.as_ref(), highest));
         let look = || {
             let mut site = kernel.open(view)?;
             let observed = site.observe()?;
@@ -91,22 +130,24 @@ impl Converge {
         let looked = work.stage(Stage::Look, look);
         let (site, observed) =
             looked.map_err(|source| ChangeError::Look { key: key.clone(), source: Box::new(source) })?;
-        let plan = work.stage(Stage::Plan, || plan(&target, former.as_ref(), &observed, &BTreeSet::new()));
-        Ok(Self {
+        let mut converge = Self {
             key: key.clone(),
-            desired: Arc::new(target),
+            desired: target,
             former,
             pods_known,
             site,
             observed,
-            plan,
+            plan: Plan::default(),
+            part,
             skip: BTreeSet::new(),
             left_alone: BTreeSet::new(),
             failures: BTreeMap::new(),
             vanished: BTreeMap::new(),
             taken: Vec::new(),
             metrics: metrics.clone(),
-        })
+        };
+        work.stage(Stage::Plan, || converge.plan_again());
+        Ok(converge)
     }
 
     /// The same, but for interfaces that are left as they are.
@@ -120,6 +161,13 @@ impl Converge {
 
     fn plan_again(&mut self) {
         self.plan = plan(&self.desired, self.former.as_ref(), &self.observed, &self.skip);
+        if let Some(partial) = &mut self.part {
+            // What is left is not in the part.
+            self.plan.steps.retain(|step| *step != Step::RemovePanel);
+            for desired in [Some(&*self.desired), self.former.as_ref()].into_iter().flatten() {
+                partial.spots.extend(spots(desired, &self.observed));
+            }
+        }
         let left_alone = |step: &Step| step.nic().is_some_and(|nic| self.left_alone.contains(nic));
         let born = self.plan.steps.iter().filter(|step| step.action() == "create" && left_alone(step));
         let born: Vec<InterfaceId> = born.filter_map(|step| Some(self.desired.nic(step.nic()?)?.id.clone())).collect();
@@ -233,9 +281,16 @@ impl Converge {
 
     fn came_to(self, tried: bool) -> Outcome {
         let former_is_gone = tried && self.former_is_gone();
-        let Self { desired, observed, plan, failures, taken, site, .. } = self;
+        let Self { desired, former, observed, plan, failures, taken, site, part, .. } = self;
         let (failures, looked_at) = (tried.then_some(failures), site.looked_at());
-        Outcome { desired, observed, plan, failures, taken, looked_at, former_is_gone }
+        let (whole, part) = match part {
+            None => (desired, None),
+            Some(Partial { whole, spots, .. }) => {
+                let former = former.unwrap_or_else(|| (*desired).clone());
+                (whole, Some(Looked { former, desired, spots }))
+            }
+        };
+        Outcome { desired: whole, observed, plan, failures, taken, looked_at, former_is_gone, part }
     }
 
     fn former_is_gone(&self) -> bool {
@@ -275,48 +330,4 @@ impl Converge {
             source: Box::new(failed.source),
         }
     }
-}
-
-/// Everything that a topology touches, before and after.
-fn view(
-    key: &TopologyKey,
-    target: &Desired,
-    former: Option<&Desired>,
-    pods: &dyn Pods,
-) -> Result<SiteView, ChangeError> {
-    let all = || target.nics.iter().chain(former.into_iter().flat_map(|former| &former.nics));
-    let mut wanted: BTreeMap<&PodKey, Wanted> = BTreeMap::new();
-    for nic in all() {
-        let door = wanted.entry(&nic.key.pod).or_insert_with(|| Wanted {
-            namespace: key.namespace.clone(),
-            owner: nic.owner.clone(),
-            uid: None,
-        });
-        // Of what shall be, the one that insists on an incarnation decides; what was does not.
-        if door.uid.is_none() && target.nic(&nic.key).is_some() {
-            door.uid.clone_from(&nic.uid);
-        }
-    }
-    let wanted: Vec<Wanted> = wanted.into_values().collect();
-    let mut direct = BTreeSet::new();
-    let mut routes_of = BTreeSet::new();
-    let mut devices = BTreeSet::new();
-    for nic in all() {
-        match &nic.wire {
-            Wire::Direct { far } => {
-                direct.insert((nic.key.pod.clone(), far.pod.clone()));
-            }
-            Wire::Device { parent, .. } | Wire::Uplink { spec: UplinkSpec { parent, .. }, .. } => {
-                devices.insert(parent.clone());
-            }
-            Wire::Bridge { .. } | Wire::Stitch { .. } => {}
-        }
-        if !nic.routes.is_empty() {
-            routes_of.insert(nic.key.pod.clone());
-        }
-    }
-    let uplinks = target.uplinks.iter().chain(former.into_iter().flat_map(|former| &former.uplinks));
-    devices.extend(uplinks.map(|uplink| uplink.spec.parent.clone()));
-    let checksums = target.finishes_checksums() || former.is_some_and(Desired::finishes_checksums);
-    Ok(SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, direct, routes_of, checksums, devices })
 }

@@ -94,6 +94,11 @@ impl Fights {
         self.repaired(&known, &BTreeSet::new(), now);
     }
 
+    /// Whether there is a fight, or was until lately.
+    pub(super) fn are_on(&self) -> bool {
+        self.0.values().any(Fight::is_on)
+    }
+
     /// Forgets quarrels about the interfaces of a pod.
     pub(super) fn forget(&mut self, pod: &PodKey) {
         self.0.retain(|subject, _| !matches!(subject, Subject::Nic(nic) if nic.pod == *pod));

@@ -21,7 +21,10 @@ use crate::{
     store::Record,
 };
 
-use super::{converge::Converge, error::ChangeError};
+use super::{
+    converge::{Converge, Means},
+    error::ChangeError,
+};
 
 /// The node cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -253,8 +256,15 @@ impl Found {
         let wanted = owners.values().map(|owner| (key.namespace.clone(), owner.clone()));
         let wanted: Vec<Wanted> = wanted.map(|(namespace, owner)| Wanted { namespace, owner, uid: None }).collect();
         let routes_of = owners.keys().cloned().collect();
-        let view =
-            SiteView { panel: panel_name(key), pods: pods.find(&wanted)?, routes_of, direct, checksums: true, devices };
+        let view = SiteView {
+            panel: panel_name(key),
+            pods: pods.find(&wanted)?,
+            routes_of,
+            direct,
+            checksums: true,
+            devices,
+            part: None,
+        };
         let observed = kernel.open(view)?.observe()?;
         let all_seen = observed.pods.values().all(|pod| !pod.may_hide(pods_known));
         Ok((adopt(key, &observed, &owners), all_seen))
@@ -325,8 +335,9 @@ impl Found {
     /// The node cannot be looked at, or a step fails.
     pub fn remove(&self, key: &TopologyKey, kernel: &dyn Kernel, pods: &dyn Pods) -> Result<Vec<Left>, ChangeError> {
         let (adopted, all_seen) = self.adopt_seen(key, kernel, pods).map_err(|error| error.about(key))?;
-        let removed = Converge::prepare(key, None, Some(&adopted.former), kernel, pods, &Metrics::default())?
-            .carry_out_what_can_be()?;
+        let removed =
+            Converge::prepare(key, None, Some(&adopted.former), &Means { kernel, pods, metrics: &Metrics::default() })?
+                .carry_out_what_can_be()?;
         if !all_seen || !removed.former_is_gone {
             return Err(ChangeError::PodsUnknown(key.clone()));
         }

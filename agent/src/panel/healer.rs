@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fmt,
     panic::{self, AssertUnwindSafe},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -17,11 +20,16 @@ use tokio::{
 use crate::{
     causes::chain,
     domain::{device::panel_key, intent::PodKey, name::TopologyKey},
-    kernel::{Ear, Heard, KernelError, Moment, News, Place, boottime},
+    kernel::{Ear, Heard, KernelError, Moment, Place, boottime},
     metrics::Metrics,
 };
 
-use super::{engine::Engine, error::ChangeError};
+use super::{
+    engine::Engine,
+    error::ChangeError,
+    glance::{Rumours, Unseen},
+    ledger::Entry,
+};
 
 /// How long the ear waits after the first notification of a burst: a link makes about seven.
 const BURST: Duration = Duration::from_millis(1);
@@ -41,8 +49,8 @@ pub(in crate::panel) enum Cause {
     Appeared(PodKey),
     /// A pod is gone.
     Gone(PodKey),
-    /// Something was heard, at this moment.
-    Heard(Moment),
+    /// Something was heard.
+    Heard(Rumours),
     /// A delete of it failed.
     DeleteFailed,
     /// It was not READY, or was left alone for a while.
@@ -56,17 +64,17 @@ impl Cause {
             Self::Started => "started",
             Self::Appeared(_) => "appeared",
             Self::Gone(_) => "gone",
-            Self::Heard(_) => "heard",
+            Self::Heard(..) => "heard",
             Self::DeleteFailed => "delete_failed",
             Self::Again => "again",
         }
     }
 
-    /// The one that says more; of two moments the later.
+    /// The one that says more; of rumours both.
     fn and(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Heard(a), Self::Heard(b)) => Self::Heard(a.max(b)),
-            (Self::Heard(_), other) => other,
+            (Self::Heard(here), Self::Heard(there)) => Self::Heard(here.and(there)),
+            (Self::Heard(..), other) => other,
             (before, _) => before,
         }
     }
@@ -78,7 +86,7 @@ impl fmt::Display for Cause {
             Self::Started => f.write_str("agent started"),
             Self::Appeared(pod) => write!(f, "pod {pod} appeared"),
             Self::Gone(pod) => write!(f, "pod {pod} is gone"),
-            Self::Heard(_) => f.write_str("changed by somebody else"),
+            Self::Heard(..) => f.write_str("changed by somebody else"),
             Self::DeleteFailed => f.write_str("delete failed"),
             Self::Again => f.write_str("tried again"),
         }
@@ -90,11 +98,13 @@ impl fmt::Display for Cause {
 pub(in crate::panel) struct Healer {
     waiting: Mutex<BTreeMap<TopologyKey, Cause>>,
     slots: Semaphore,
+    /// Whether the ear hears.
+    hearing: Arc<AtomicBool>,
 }
 
 impl Default for Healer {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), slots: Semaphore::new(AT_A_TIME) }
+        Self { waiting: Mutex::default(), slots: Semaphore::new(AT_A_TIME), hearing: Arc::default() }
     }
 }
 
@@ -113,6 +123,17 @@ impl Healer {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// Whether whatever happens to a topology is heard, and all that was heard of it so far needs no look at the whole.
+    pub(in crate::panel) fn is_quiet(&self, key: &TopologyKey, entry: &Entry) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_part = match waiting.get(key) {
+            None => true,
+            Some(Cause::Heard(rumours)) => entry.unseen(rumours) != Unseen::All,
+            Some(_) => false,
+        };
+        in_part && self.hearing.load(Ordering::Acquire)
+    }
+
     /// Takes a topology from the queue: what happens from now on queues it anew.
     pub(in crate::panel) fn dequeue(&self, key: &TopologyKey) -> Option<Cause> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key)
@@ -125,7 +146,7 @@ impl Engine {
     pub(in crate::panel) fn heal_soon(&self, keys: Vec<TopologyKey>, cause: &Cause) {
         for key in keys {
             // One that waits out a pause does not hold up what needs none.
-            if !self.0.healer.enqueue(&key, cause) && matches!(cause, Cause::Heard(_)) {
+            if !self.0.healer.enqueue(&key, cause) && matches!(cause, Cause::Heard(..)) {
                 continue;
             }
             let (engine, pause) = (self.clone(), self.pause_before(&key, cause));
@@ -155,7 +176,7 @@ impl Engine {
     /// How long a topology is left alone yet. A pod that changes things of its own all the time does not keep the agent busy.
     fn pause_before(&self, key: &TopologyKey, cause: &Cause) -> Duration {
         let ledger = self.ledger();
-        let Some(entry) = ledger.get(key).filter(|_| matches!(cause, Cause::Heard(_))) else { return Duration::ZERO };
+        let Some(entry) = ledger.get(key).filter(|_| matches!(cause, Cause::Heard(..))) else { return Duration::ZERO };
         let now = boottime();
         let fight = entry.fights.panel_pause(now).map_or(Duration::ZERO, |end| end.saturating_sub(now));
         fight.max(entry.vain.pause(now)).max(entry.failed)
@@ -197,10 +218,10 @@ impl Engine {
                 }
                 tracing::warn!("more changes than could be heard: looking at everything");
                 let all = self.ledger().keys(None);
-                return self.heal_soon(all, &Cause::Heard(moment));
+                return self.heal_soon(all, &Cause::Heard(Rumours::of_anything(moment)));
             }
         };
-        for (place, News { at: moment, gone }) in changes {
+        for (place, news) in changes {
             let keys = match &place {
                 Place::Panel(panel) => panel_key(panel).ok().into_iter().collect(),
                 Place::Pod(pod) => self.ledger().of_pod(pod),
@@ -208,13 +229,17 @@ impl Engine {
                 // Its devices are places of their own.
                 Place::Node => Vec::new(),
             };
+            if let (Place::Pod(pod), true) = (&place, news.gone) {
+                let cause = Cause::Gone(pod.clone());
+                let unseen = |key: &TopologyKey| self.ledger().get(key).is_some_and(|entry| entry.looked_at <= news.at);
+                self.heal_soon(keys.into_iter().filter(unseen).collect(), &cause);
+                continue;
+            }
             // What was seen since then needs no second look: most of what is heard is the agent's own work.
-            let unseen = |key: &TopologyKey| self.ledger().get(key).is_some_and(|entry| entry.looked_at <= moment);
-            let keys = keys.into_iter().filter(unseen).collect();
-            match place {
-                Place::Pod(pod) if gone => self.heal_soon(keys, &Cause::Gone(pod)),
-                Place::Pod(_) | Place::Panel(_) | Place::Device { .. } | Place::Node => {
-                    self.heal_soon(keys, &Cause::Heard(moment));
+            for key in keys {
+                let rumours = Rumours::of(place.clone(), news.clone());
+                if self.ledger().get(&key).is_some_and(|entry| entry.unseen(&rumours) != Unseen::Nothing) {
+                    self.heal_soon(vec![key], &Cause::Heard(rumours));
                 }
             }
         }
@@ -223,11 +248,14 @@ impl Engine {
 
 /// Listens until the engine is gone, on a thread of its own.
 pub(super) fn listen(engine: &Engine) -> Result<(), ChangeError> {
-    let ear = engine.0.kernel.ear();
+    let (ear, hearing) = (engine.0.kernel.ear(), Arc::clone(&engine.0.healer.hearing));
     let (sender, mut heard) = mpsc::unbounded_channel();
     let (open, metrics) = (Open(Arc::clone(&ear)), engine.0.metrics.clone());
     let thread = thread::Builder::new().name("podwire-ear".to_owned()).spawn(move || {
-        keep_hearing(&sender, DEAF, &metrics, || hear(&ear, &sender));
+        keep_hearing(&sender, DEAF, &metrics, || {
+            let _hearing = Hearing::new(&hearing);
+            hear(&ear, &sender)
+        });
     });
     thread.map_err(|source| ChangeError::Listen { source })?;
     let engine = engine.clone();
@@ -246,6 +274,22 @@ struct Open(Arc<Ear>);
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+/// The ear hears for as long as this is there.
+struct Hearing<'a>(&'a AtomicBool);
+
+impl<'a> Hearing<'a> {
+    fn new(hearing: &'a AtomicBool) -> Self {
+        hearing.store(true, Ordering::Release);
+        Self(hearing)
+    }
+}
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
 
 use claims::Index;
 pub(super) use claims::Others;
-pub(super) use entry::Entry;
+pub(super) use entry::{Entry, Known};
 
 /// How long a deleted topology's generation fences.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);

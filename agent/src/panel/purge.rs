@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    converge::Converge,
+    converge::{Converge, Means},
     found::{Found, LookError},
     recover::intents,
 };
@@ -109,7 +109,12 @@ impl<'a> Purge<'a> {
             left.push(Left { what, reason: chain(error), fate: Fate::Stays });
         };
         for intent in &self.known {
-            let gone = Converge::prepare(intent.key(), None, Some(intent), self.kernel, self.pods, &Metrics::default());
+            let gone = Converge::prepare(
+                intent.key(),
+                None,
+                Some(intent),
+                &Means { kernel: self.kernel, pods: self.pods, metrics: &Metrics::default() },
+            );
             if let Err(error) = gone.and_then(Converge::carry_out_what_can_be) {
                 failed(format!("topology {}", intent.key()), &error);
             }

@@ -20,7 +20,7 @@ use crate::{
     kernel::boottime,
 };
 
-use super::{converge::Outcome, ledger::Entry, view::TopologyView};
+use super::{converge::Outcome, glance::Glances, ledger::Entry, view::TopologyView};
 
 /// Writes down what a converge came to and renders it.
 pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
@@ -31,15 +31,55 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     // A look that found work and left it undone explains nothing of what was heard before it, and the heal that comes has
     // to see what has changed.
     if outcome.failures.is_some() || outcome.plan.steps.is_empty() {
-        entry.looked_at = outcome.looked_at;
-        entry.ups = outcome.ups();
-        entry.sandboxes = outcome.sandboxes();
-        entry.parents = outcome.observed.devices.values().map(|(index, _)| *index).collect();
+        note_look(entry, outcome);
     }
     let trouble = entry.trouble.clone();
-    let view = view(entry, Arc::clone(&outcome.desired), interfaces(entry, outcome), ports(outcome), trouble);
+    let (mut interfaces, mut ports) = (interfaces(entry, outcome), ports(outcome));
+    if let (Some(part), Some(before)) = (&outcome.part, &entry.published) {
+        // Of what was not looked at holds what was seen last: whatever happens to it is heard, and then looked at.
+        let kept = |id: &InterfaceId| !part.former.nics.iter().any(|nic| nic.id == *id);
+        let rest = before.interfaces.iter().filter(|(id, _)| kept(id) && !interfaces.contains_key(id));
+        let rest: Vec<_> = rest.map(|(id, status)| (id.clone(), status.clone())).collect();
+        interfaces.extend(rest);
+        let rest = before.ports.iter().filter(|(id, _)| kept(id) && !ports.contains_key(id));
+        let rest: Vec<_> = rest.map(|(id, port)| (id.clone(), *port)).collect();
+        ports.extend(rest);
+    }
+    let view = view(entry, Arc::clone(&outcome.desired), interfaces, ports, trouble);
     note(entry, &view);
     view
+}
+
+/// Writes down what a look saw.
+fn note_look(entry: &mut Entry, outcome: &Outcome) {
+    let parents = outcome.observed.devices.values().map(|(index, _)| *index);
+    let panel = outcome.observed.panel.iter();
+    let indexes = panel.flat_map(|panel| {
+        let ports = panel.ports.values().map(|port| port.index);
+        ports.chain(panel.bridges.values().map(|bridge| bridge.index))
+    });
+    match &outcome.part {
+        None => {
+            entry.looked_at = outcome.looked_at;
+            entry.glances = Glances::of_all(&outcome.desired, &outcome.observed, outcome.looked_at);
+            entry.ups = outcome.ups();
+            entry.sandboxes = outcome.sandboxes();
+            entry.parents = parents.collect();
+            entry.highest = indexes.max().unwrap_or_default();
+        }
+        Some(part) => {
+            entry.glances.note(&part.spots, outcome.looked_at);
+            for nic in &part.former.nics {
+                entry.ups.remove(&nic.key);
+                entry.sandboxes.remove(&nic.key.pod);
+            }
+            entry.ups.extend(outcome.ups());
+            let stays = |pod: &PodKey| outcome.desired.has_pod(pod);
+            entry.sandboxes.extend(outcome.sandboxes().into_iter().filter(|(pod, _)| stays(pod)));
+            entry.parents.extend(parents);
+            entry.highest = indexes.max().unwrap_or_default().max(entry.highest);
+        }
+    }
 }
 
 /// Writes down that a heal failed as a whole.
@@ -113,11 +153,12 @@ fn ports(outcome: &Outcome) -> BTreeMap<InterfaceId, PortStatus> {
         let port = panel.ports.get(&port_device_name(&nic.key))?;
         Some((nic.id.clone(), PortStatus { egress: port.egress, counters: port.counters }))
     };
-    outcome.desired.nics.iter().filter(|nic| nic.wire.has_port()).filter_map(port).collect()
+    outcome.looked().nics.iter().filter(|nic| nic.wire.has_port()).filter_map(port).collect()
 }
 
 fn interfaces(entry: &Entry, outcome: &Outcome) -> BTreeMap<InterfaceId, InterfaceStatus> {
-    let Outcome { desired, observed, plan, .. } = outcome;
+    let Outcome { observed, plan, .. } = outcome;
+    let desired = outcome.looked();
     let now = SystemTime::now();
     let status = |nic: &Nic| {
         let (link, sandbox) = seen(nic, observed);
@@ -181,7 +222,7 @@ impl Outcome {
     /// Whether each interface that is there is set up.
     pub(super) fn ups(&self) -> BTreeMap<NicKey, bool> {
         let seen = |nic: &Nic| Some((nic.key.clone(), seen(nic, &self.observed).0?.up));
-        self.desired.nics.iter().filter_map(seen).collect()
+        self.looked().nics.iter().filter_map(seen).collect()
     }
 }
 

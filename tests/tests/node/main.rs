@@ -51,6 +51,7 @@ mod network_status;
 mod obstacles;
 mod ownership;
 mod parked;
+mod parts;
 mod pods;
 mod power;
 mod process;

@@ -329,3 +329,30 @@ async fn tells(agent: &Agent, before: &Topology) {
     })
     .await;
 }
+
+#[test]
+fn a_port_of_the_nodes_bridge_serves_nobody_while_its_interface_waits_for_its_pod() {
+    private(async |lab| {
+        let outside = office(lab).await;
+        let here = lab.pod("a");
+        let agent = sharing(lab).start().await;
+        let wiring = |wan: Attachment, lan: &str, address: &str| Topology {
+            bridges: vec![bridge("lan")],
+            attachments: vec![
+                Attachment { name: "wan".into(), ..wan },
+                Attachment { name: "inside".into(), ..plug(lan, nic_at(lan, "net1", &[address]), "lan") },
+            ],
+            ..topology("one")
+        };
+        agent.apply(wiring(port("a", "10.9.0.2/24"), "b", "10.9.0.3/24")).await.unwrap();
+        assert!(outside.reaches("10.9.0.2".parse().unwrap()));
+        agent.apply(wiring(port("b", "10.9.0.3/24"), "a", "10.9.0.2/24")).await.unwrap();
+        let filters = lab.run("tc -n podwire.lessons.one filter show dev +wan ingress");
+        assert!(!filters.contains("mirred"), "{filters}");
+        assert!(!outside.reaches("10.9.0.2".parse().unwrap()), "it is on another bridge by now");
+        assert_eq!(here.addresses("net1"), ["10.9.0.2/24"]);
+        lab.pod("b");
+        eventually("its pod has come", async || holds(outside.reaches("10.9.0.3".parse().unwrap()), "nobody answers"))
+            .await;
+    });
+}

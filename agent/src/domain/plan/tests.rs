@@ -4,6 +4,7 @@ mod adopt;
 mod any;
 mod change;
 mod event;
+mod part;
 mod single;
 mod uplink;
 

@@ -58,16 +58,16 @@ impl Engine {
         let _turn = self.0.turns.take(&key).await;
         self.finish_earlier_change(&key).await;
         let token = self.events().latest();
-        let (intent, former) = {
+        let (intent, former, known) = {
             let mut ledger = self.ledger();
             let (intent, former) = self.decide_apply(&apply, &ledger)?;
-            let intent = Arc::new(intent);
+            let (intent, known) = (Arc::new(intent), self.known(&key, &ledger));
             if ledger.begin(Arc::clone(&intent)) {
                 self.0.orphans.notify_one();
             }
-            (intent, former)
+            (intent, former, known)
         };
-        self.commit(intent, former, "apply", Lease::Renewed).await.map(|view| (view, token))
+        self.commit(intent, former, known, "apply", Lease::Renewed).await.map(|view| (view, token))
     }
 
     /// What an apply asks for, if it may: the intent with everything chosen, and the one before it.

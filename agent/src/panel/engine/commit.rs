@@ -14,6 +14,7 @@ use crate::{
     domain::{
         intent::{Generation, Intent},
         name::TopologyKey,
+        part::Part,
     },
     metrics::Stage,
     store::Record,
@@ -22,11 +23,11 @@ use crate::{
 use super::{
     super::{
         carrier,
-        converge::{Converge, Outcome},
+        converge::{Converge, Means, Outcome},
         error::ChangeError,
         events::EventKind,
         kept::kept,
-        ledger::{Entry, Lease},
+        ledger::{Entry, Known, Lease, Ledger},
         record::{record, record_trouble},
         view::TopologyView,
     },
@@ -69,11 +70,15 @@ impl Engine {
         &self,
         intent: Arc<Intent>,
         former: Option<Arc<Intent>>,
+        known: Option<Known>,
         cause: &str,
         lease: Lease,
     ) -> Result<TopologyView, ChangeError> {
         let key = intent.key().clone();
-        let prepared = self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await;
+        let prepared = match self.prepare_part(&key, Some(Arc::clone(&intent)), None, known).await {
+            Some(part) => Ok(part),
+            None => self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await,
+        };
         let prepared = prepared.and_then(|prepared| prepared.refuse_trouble().map(|()| prepared));
         let prepared = prepared.inspect_err(|_| self.ledger().abort(&key))?;
         let stored_before = former.as_ref() == Some(&intent);
@@ -82,7 +87,7 @@ impl Engine {
             let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
             if stored_before { Ok(()) } else { self.put(&key, record).await }
         };
-        let proof_first = prepared.needs_proof();
+        let (proof_first, partial) = (prepared.needs_proof(), prepared.is_partial());
         let work = self.work(&key, move || prepared.carry_out());
         let (stored, worked) = if proof_first {
             let stored = store.await.inspect_err(|_| self.ledger().abort(&key));
@@ -90,6 +95,13 @@ impl Engine {
             (Ok(()), work.await)
         } else {
             tokio::join!(store, work)
+        };
+        let worked = match worked {
+            // Whatever is odd is looked at as a whole.
+            worked if partial && stored.is_ok() && !worked.as_ref().is_ok_and(Outcome::is_whole) => {
+                self.carry_out_whole(&key, &intent, former.clone()).await
+            }
+            worked => worked,
         };
         // What is stored after it: the intent before it, where the store refused the new one.
         let unstored = stored_before || stored.is_err();
@@ -107,6 +119,18 @@ impl Engine {
             }
             Err(error) => Err(self.undo(&key, intent, former, unstored, error).await),
         }
+    }
+
+    /// Finishes a change of which a part of the topology was not all.
+    async fn carry_out_whole(
+        &self,
+        key: &TopologyKey,
+        intent: &Arc<Intent>,
+        former: Option<Arc<Intent>>,
+    ) -> Result<Outcome, ChangeError> {
+        let prepared = self.prepare(key, Some(Arc::clone(intent)), former).await?;
+        prepared.refuse_trouble()?;
+        self.work(key, move || prepared.carry_out()).await
     }
 
     /// Converges back to what was before a change that failed.
@@ -191,12 +215,42 @@ impl Engine {
         wanted: Option<Arc<Intent>>,
         former: Option<Arc<Intent>>,
     ) -> Result<Converge, ChangeError> {
-        let (kernel, pods, key) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
-        let (of, metrics) = (key.clone(), self.0.metrics.clone());
-        self.work(&key, move || {
-            Converge::prepare(&of, wanted.as_deref(), former.as_deref(), &*kernel, &*pods, &metrics)
-        })
-        .await
+        let look = move |key: &TopologyKey, means: &Means<'_>| {
+            Converge::prepare(key, wanted.as_deref(), former.as_deref(), means)
+        };
+        self.look(key, look).await
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        key: &TopologyKey,
+        look: impl FnOnce(&TopologyKey, &Means<'_>) -> Result<T, ChangeError> + Send + 'static,
+    ) -> Result<T, ChangeError> {
+        let (kernel, pods, of) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
+        let metrics = self.0.metrics.clone();
+        self.work(key, move || look(&of, &Means { kernel: &*kernel, pods: &*pods, metrics: &metrics })).await
+    }
+
+    /// What a look at a part of a topology may take for given. `None`: it has to be looked at as a whole.
+    pub(super) fn known(&self, key: &TopologyKey, ledger: &Ledger) -> Option<Known> {
+        ledger.get(key).filter(|entry| self.0.healer.is_quiet(key, entry)).and_then(Entry::known)
+    }
+
+    /// The same of a part of a topology: of what a change to `wanted` concerns, or of what was `heard` of. `None`: it has to be looked
+    /// at as a whole.
+    pub(super) async fn prepare_part(
+        &self,
+        key: &TopologyKey,
+        wanted: Option<Arc<Intent>>,
+        heard: Option<Part>,
+        known: Option<Known>,
+    ) -> Option<Converge> {
+        let known = known?;
+        let look = move |key: &TopologyKey, means: &Means<'_>| {
+            Converge::prepare_part(key, wanted.as_deref(), heard.as_ref(), known, means)
+        };
+        // What cannot be looked at in part is not looked at in part.
+        self.look(key, look).await.unwrap_or_default()
     }
 
     /// Does what blocks on a thread that may.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     causes::chain,
-    domain::{name::TopologyKey, step::Step},
+    domain::{name::TopologyKey, part::Part, step::Step},
     kernel::boottime,
 };
 
 use super::{
-    super::{converge::Outcome, healer::Cause},
+    super::{converge::Outcome, glance::Unseen, healer::Cause, ledger::Entry},
     Engine,
 };
 
@@ -46,11 +46,18 @@ impl Engine {
                     entry.fights.forget(pod);
                 }
                 // What it was, where something of that may be left: of a change that was cut off or not undone, of strays.
-                (Arc::clone(&entry.intent), entry.former.clone(), entry.looked_at, entry.fights.clone())
+                // Under the turn: whatever a change did is noted by now.
+                let unseen = if let Cause::Heard(rumours) = cause { entry.unseen(rumours) } else { Unseen::All };
+                (Arc::clone(&entry.intent), entry.former.clone(), unseen, entry.fights.clone())
             })
         };
-        let Some((intent, former, looked_at, fights)) = known else { return };
-        if matches!(cause, Cause::Heard(moment) if *moment < looked_at) {
+        let Some((intent, former, unseen, fights)) = known else { return };
+        let explained = match unseen {
+            Unseen::Nothing => true,
+            Unseen::Part(part) => self.glance(key, cause, part).await,
+            Unseen::All => false,
+        };
+        if explained {
             return;
         }
         let healed = match self.prepare(key, Some(intent), former).await {
@@ -72,11 +79,26 @@ impl Engine {
         }
     }
 
+    /// Looks at a part of a topology of which something was heard. False: all of it has to be looked at.
+    async fn glance(&self, key: &TopologyKey, cause: &Cause, part: Part) -> bool {
+        let known = self.ledger().get(key).and_then(Entry::known);
+        let Some(glance) = self.prepare_part(key, None, Some(part), known).await else { return false };
+        let outcome = glance.outcome();
+        if !outcome.is_whole() {
+            return false;
+        }
+        if let Some(entry) = self.ledger().get_mut(key) {
+            entry.vain.looked(boottime());
+        }
+        self.publish(key, &outcome, &cause.to_string());
+        true
+    }
+
     fn healed(&self, key: &TopologyKey, cause: &Cause, outcome: &Outcome) {
         // That a port follows the state of the far NIC is no repair.
         let repairs = || outcome.taken.iter().any(|step| !matches!(step, Step::SetPort(..)));
         let restarted = self.ledger().get(key).is_some_and(|entry| entry.restarted(outcome));
-        let by_somebody = matches!(cause, Cause::Heard(_) | Cause::Again) && repairs() && !restarted;
+        let by_somebody = matches!(cause, Cause::Heard(..) | Cause::Again) && repairs() && !restarted;
         let without_past = {
             let (mut ledger, now) = (self.ledger(), boottime());
             let kept = ledger.get(key).is_some_and(|entry| entry.keeps_former(outcome));
@@ -85,10 +107,10 @@ impl Engine {
                 match cause {
                     // What goes and comes with a pod is nobody's quarrel.
                     _ if restarted => {}
-                    Cause::Heard(_) if by_somebody => {
+                    Cause::Heard(..) if by_somebody => {
                         entry.fights.repaired(&outcome.taken, &entry.flapped(outcome), now);
                     }
-                    Cause::Heard(_) => entry.vain.looked(now),
+                    Cause::Heard(..) => entry.vain.looked(now),
                     Cause::Again => entry.fights.repaired_again(&outcome.taken, now),
                     Cause::Started | Cause::Appeared(_) | Cause::Gone(_) | Cause::DeleteFailed => {}
                 }

@@ -62,17 +62,17 @@ impl Engine {
                     intent.applied = (intent.spec != *former.body()).then(|| Box::new(former.body().clone()));
                     intent.applied_at = former.applied_at;
                 }
-                let intent = Arc::new(intent);
+                let (intent, known) = (Arc::new(intent), self.known(&key, &ledger));
                 if ledger.begin(Arc::clone(&intent)) {
                     self.0.orphans.notify_one();
                 }
-                Some((intent, former))
+                Some((intent, former, known))
             }
         };
         let cause = cause_of(&wanted);
         match decided {
-            Some((intent, former)) => {
-                self.commit(intent, former, &cause, Lease::Runs).await.map(|view| Some((view, token)))
+            Some((intent, former, known)) => {
+                self.commit(intent, former, known, &cause, Lease::Runs).await.map(|view| Some((view, token)))
             }
             None if known => self.delete_in_turn(&key, fence, &cause).await.map(|()| None),
             None => self.leave_generation(&key, fence.generation).await.map(|()| None),

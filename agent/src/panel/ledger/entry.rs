@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     domain::{
+        desired::Desired,
         intent::{Intent, NicKey, PodKey},
         observed::SandboxId,
         spec::InterfaceId,
@@ -17,6 +18,7 @@ use crate::{
     panel::{
         converge::Outcome,
         fight::{Fights, Vain},
+        glance::{Glances, Rumours, Unseen},
         view::TopologyView,
     },
 };
@@ -66,6 +68,21 @@ pub(in crate::panel) struct Entry {
     pub sandboxes: BTreeMap<PodKey, SandboxId>,
     /// Indexes of the devices of the node that it used when it was last seen.
     pub parents: BTreeSet<u32>,
+    /// Its devices.
+    pub glances: Glances,
+    /// The highest index that a bridge or a port had when it was last seen.
+    pub highest: u32,
+}
+
+/// What a look at a part of a topology takes for given.
+#[derive(Debug, Clone)]
+pub(in crate::panel) struct Known {
+    /// All that there is.
+    pub desired: Arc<Desired>,
+    /// The sandbox of each pod.
+    pub sandboxes: BTreeMap<PodKey, SandboxId>,
+    /// The highest index in the panel.
+    pub highest: u32,
 }
 
 impl Entry {
@@ -90,7 +107,31 @@ impl Entry {
             ups: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
             parents: BTreeSet::new(),
+            glances: Glances::default(),
+            highest: 0,
         }
+    }
+
+    /// What is known of it, where all of it was seen to be as it shall be and nothing speaks against that it is. `None`: it has to
+    /// be looked at as a whole.
+    pub(in crate::panel) fn known(&self) -> Option<Known> {
+        let quiet = self.former.is_none()
+            && self.state.0 == State::Ready
+            && self.trouble.is_none()
+            && self.failures.is_empty()
+            && self.failed == Duration::ZERO
+            && !self.fights.are_on();
+        let published = self.published.as_ref().filter(|published| published.intent == self.intent);
+        let desired = Arc::clone(&published.filter(|_| quiet)?.desired);
+        if self.glances.are_old(&desired) {
+            return None;
+        }
+        Some(Known { desired, sandboxes: self.sandboxes.clone(), highest: self.highest })
+    }
+
+    /// What of it is to be looked at for what was heard.
+    pub(in crate::panel) fn unseen(&self, rumours: &Rumours) -> Unseen {
+        rumours.unseen(&self.glances, self.looked_at)
     }
 
     /// Whether a pod of it came, went or has another sandbox since the last look: what its end took along is no damage.

@@ -274,6 +274,27 @@ fn any_sound() -> impl Strategy<Value = TopologySpec> {
         .prop_filter("sound", |spec| check(spec).is_empty())
 }
 
+/// Two states of a topology that differ in few of nine NICs.
+pub(super) fn any_neighbours() -> impl Strategy<Value = (Desired, Desired)> {
+    let slot = |n: usize| {
+        let mtu = prop::option::weighted(0.3, Just(1400u32));
+        (any_wire(), any_interface(n), any::<bool>(), prop::option::of(any::<bool>()), mtu, any_impairment()).boxed()
+    };
+    let count = PODS.len() * NAMES.len();
+    // On the heap: tests have small stacks.
+    let slots: Vec<_> = (0..count).map(|n| (slot(n), slot(n)).boxed()).collect();
+    let other = prop::collection::vec(prop::bool::weighted(0.15), count);
+    (any_bridges(), slots.prop_shuffle(), other)
+        .prop_map(|(bridges, slots, other)| {
+            let (before, after): (Vec<_>, Vec<_>) = slots.into_iter().unzip();
+            let changed = before.iter().zip(after).zip(other);
+            let changed = changed.map(|((was, is), other)| if other { is } else { was.clone() }).collect();
+            (spec(bridges.clone(), before, 0, true), spec(bridges, changed, 0, true))
+        })
+        .prop_filter("sound", |(before, after)| check(before).is_empty() && check(after).is_empty())
+        .prop_map(|(before, after)| (wanted(&before), wanted(&after)))
+}
+
 /// Any spec that `check` lets through, in our pods, and without what only the kernel can judge: gateways that nothing
 /// reaches, routes that come with another NIC's address, MTUs above that of the parent.
 fn any_checked() -> impl Strategy<Value = TopologySpec> {
