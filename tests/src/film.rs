@@ -125,14 +125,14 @@ pub fn tshark(lab: &Lab, file: &[u8], fields: &[&str]) -> Result<Vec<Vec<String>
     Ok(said.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
 }
 
-/// What `capinfos` says of a file, one line for each finding.
+/// What `capinfos` says of a file, one line for each finding, with numbers as they are.
 ///
 /// # Errors
 ///
 /// It finds the file broken.
 pub fn capinfos(lab: &Lab, file: &[u8]) -> Result<String> {
     let path = written(lab, file)?;
-    run("capinfos", [path.as_os_str()])
+    run("capinfos", [OsStr::new("-M"), path.as_os_str()])
 }
 
 /// What `tcpdump` prints of a file.

@@ -93,15 +93,7 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CallService {
-            inner,
-            ids: self.ids.clone(),
-            policy: self.policy.clone(),
-            meter: self.meter.clone(),
-            load: self.load.clone(),
-            auditor: self.auditor.clone(),
-            metrics: self.metrics.clone(),
-        }
+        CallService { inner, layer: self.clone() }
     }
 }
 
@@ -109,20 +101,15 @@ impl<S> Layer<S> for CallLayer {
 #[derive(Clone)]
 pub struct CallService<S> {
     inner: S,
-    ids: Arc<Ids>,
-    policy: watch::Receiver<Arc<Policy>>,
-    meter: Arc<Meter>,
-    load: Arc<Load>,
-    auditor: Option<Arc<dyn Auditor>>,
-    metrics: Metrics,
+    layer: CallLayer,
 }
 
 impl<S> CallService<S> {
     /// Lets a call in and counts it, or says why not.
     fn enter(&self, path: &str, caller: &Caller) -> Result<(Access, Arc<Counted>), Status> {
-        let access = Access::enter(path, caller.clone(), &self.policy, &self.meter);
+        let access = Access::enter(path, caller.clone(), &self.layer.policy, &self.layer.meter);
         let access = access.unwrap_or_else(|| Err(no_such_call()))?;
-        let counted = self.load.call(caller.peer()).map_err(|full| overloaded(full, "calls"))?;
+        let counted = self.layer.load.call(caller.peer()).map_err(|full| overloaded(full, "calls"))?;
         Ok((access, Arc::new(counted)))
     }
 }
@@ -144,7 +131,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let id = format!("{:x}-{}", self.ids.run, self.ids.next.fetch_add(1, Ordering::Relaxed));
+        let ids = &self.layer.ids;
+        let id = format!("{:x}-{}", ids.run, ids.next.fetch_add(1, Ordering::Relaxed));
         let caller = request.extensions().get::<Caller>().cloned();
         let span = info_span!(
             "call",
@@ -167,7 +155,7 @@ where
             span.record("from", caller.from());
         }
         let path = request.uri().path();
-        let audited = caller.as_ref().zip(self.auditor.clone());
+        let audited = caller.as_ref().zip(self.layer.auditor());
         let audited = audited.map(|(caller, auditor)| Arc::new(Audited::new(auditor, id.clone(), path, caller)));
         let call = Call {
             span: span.clone(),
@@ -175,8 +163,8 @@ where
             answered: false,
             audited: audited.clone(),
             method: known(path),
-            _under_way: self.metrics.calls.begin(),
-            metrics: self.metrics.clone(),
+            _under_way: self.layer.metrics.calls.begin(),
+            metrics: self.layer.metrics.clone(),
         };
         let entered = match caller {
             None => Err(without_access()),

@@ -1,5 +1,8 @@
 //! Chooses what the caller left open: names, MACs and addresses. What was chosen before stays where it can.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod alone;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,

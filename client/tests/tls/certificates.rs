@@ -1,6 +1,10 @@
-//! Certificates, and files with them.
+//! Certificates, and files with them. Those of the end-to-end tests are made here too: `tests/tests/node/door`.
 
-use std::{fs, net::IpAddr};
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use podwire_client::Tls;
 use rcgen::{
@@ -8,7 +12,7 @@ use rcgen::{
 };
 
 /// Signs certificates.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(pub(crate) CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, PEM.
 pub(crate) struct Pair {
@@ -40,7 +44,7 @@ impl Authority {
         })
     }
 
-    fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
+    pub(crate) fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names.iter().map(|name| san(name)).collect();
         change(&mut params);
@@ -59,14 +63,18 @@ fn san(name: &str) -> SanType {
     }
 }
 
-/// The three files of a client.
-pub(crate) struct Files(tempfile::TempDir);
+/// The three files of one side, in a directory that is there.
+pub(crate) struct Files<D>(D);
 
-impl Files {
-    pub(crate) fn new(ca: &Authority, pair: &Pair) -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
+impl<D: AsRef<Path>> Files<D> {
+    pub(crate) fn new(directory: D, ca: &Authority, pair: &Pair) -> Self {
+        let files = Self(directory);
         files.replace(ca, pair);
         files
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.as_ref().join(name)
     }
 
     pub(crate) fn replace(&self, ca: &Authority, pair: &Pair) {
@@ -75,12 +83,13 @@ impl Files {
         }
     }
 
+    /// Replaces a file as a whole.
     pub(crate) fn put(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text).unwrap();
+        fs::write(self.path("new"), text).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
     }
 
     pub(crate) fn tls(&self) -> Tls {
-        let at = |name: &str| self.0.path().join(name);
-        Tls::new(at("tls.crt"), at("tls.key"), at("ca.crt"))
+        Tls::new(self.path("tls.crt"), self.path("tls.key"), self.path("ca.crt"))
     }
 }

@@ -10,7 +10,12 @@ use std::time::Duration;
 use podwire_client::{Client, ConnectError, Tls};
 
 use agent::Agent;
-use certificates::{Authority, Files};
+use certificates::{Authority, Files, Pair};
+use tempfile::TempDir;
+
+fn files_of(ca: &Authority, pair: &Pair) -> Files<TempDir> {
+    Files::new(tempfile::tempdir().unwrap(), ca, pair)
+}
 
 async fn connect(target: &str, tls: Tls) -> Result<Client, ConnectError> {
     Client::builder().tls(tls).connect_timeout(Duration::from_secs(30)).connect(target).await
@@ -20,7 +25,7 @@ async fn connect(target: &str, tls: Tls) -> Result<Client, ConnectError> {
 async fn the_agent_is_who_the_target_or_the_settings_say() {
     let ca = Authority::new();
     let id = "spiffe://cluster.local/ns/podwire-system/sa/podwire-agent";
-    let files = Files::new(&ca, &ca.issue(&["sched.example"]));
+    let files = files_of(&ca, &ca.issue(&["sched.example"]));
     for (names, server_name, good) in [
         (vec!["127.0.0.1"], None, true),
         (vec!["agents.example"], None, false),
@@ -59,12 +64,12 @@ async fn who_is_refused_hears_it_when_connecting_and_why() {
     for (pair, words) in
         [(other.issue(&["a"]), "not in the agent's --tls-client-ca"), (ca.expired("a"), "have it renewed")]
     {
-        let error = connect(&agent.target, Files::new(&ca, &pair).tls()).await.unwrap_err();
+        let error = connect(&agent.target, files_of(&ca, &pair).tls()).await.unwrap_err();
         assert!(matches!(error, ConnectError::CertificateRefused { .. }), "{error:?}");
         let said = error.to_string();
         assert!(said.contains("refused this client's certificate") && said.contains(words), "{said}");
     }
-    let error = connect(&agent.target, Files::new(&other, &ca.issue(&["a"])).tls()).await.unwrap_err();
+    let error = connect(&agent.target, files_of(&other, &ca.issue(&["a"])).tls()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Untrusted { .. }) && error.to_string().contains("--tls-ca"), "{error}");
 }
 
@@ -80,20 +85,20 @@ async fn files_that_are_of_no_use_are_named() {
         ("ca.crt", "", "has no certificate"),
         ("ca.crt", &pair.cert[..pair.cert.len() / 2], "not whole PEM"),
     ] {
-        let files = Files::new(&ca, &pair);
+        let files = files_of(&ca, &pair);
         files.put(file, text);
         let error = connect(&agent.target, files.tls()).await.unwrap_err();
         assert!(matches!(error, ConnectError::TlsFile { .. }), "{error:?}");
         assert!(error.to_string().contains(file) && error.to_string().contains(words), "{error}");
     }
-    let error = connect(&agent.target, Files::new(&ca, &pair).tls().server_name("a b")).await.unwrap_err();
+    let error = connect(&agent.target, files_of(&ca, &pair).tls().server_name("a b")).await.unwrap_err();
     assert!(error.to_string().contains("`a b`"), "{error}");
 }
 
 #[tokio::test]
 async fn the_next_connection_has_the_files_as_they_are_then() {
     let (old, new) = (Authority::new(), Authority::new());
-    let files = Files::new(&old, &old.issue(&["a"]));
+    let files = files_of(&old, &old.issue(&["a"]));
     let first = Agent::start(&old.issue(&["127.0.0.1"]), &old).await;
     let client = connect(&first.target, files.tls()).await.unwrap();
     client.get_node().await.unwrap();
@@ -119,7 +124,7 @@ async fn the_next_connection_has_the_files_as_they_are_then() {
 #[tokio::test]
 async fn nothing_is_sent_where_it_would_not_be_encrypted() {
     let ca = Authority::new();
-    let files = Files::new(&ca, &ca.issue(&["a"]));
+    let files = files_of(&ca, &ca.issue(&["a"]));
     let error = connect("tcp://127.0.0.1:1", files.tls()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Plaintext { .. }) && error.to_string().contains("tls://"), "{error}");
     let error = Client::connect("tls://127.0.0.1:1").await.unwrap_err();

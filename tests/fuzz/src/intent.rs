@@ -2,48 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
     time::UNIX_EPOCH,
 };
 
 use podwire_agent::{
     domain::{
-        assign::{AssignError, Claims, assign},
+        assign::{AssignError, alone::Alone, assign},
         check::{check, limits},
         desired::{Desired, desired},
-        if_name::IfName,
-        intent::{Generation, Intent, NicKey, Ownership, PodKey},
-        name::{Namespace, TopologyKey},
+        intent::{Generation, Intent, Ownership},
         observed::Observed,
         plan::{Plan, plan},
-        spec::{PodOwner, TopologySpec},
+        spec::TopologySpec,
         status::InterfaceStatus,
-        uplink::VlanId,
     },
     panel::TopologyView,
 };
-
-/// The only topology of a node.
-pub struct Alone;
-
-impl Claims for Alone {
-    fn nic_owner(&self, _: &NicKey) -> Option<TopologyKey> {
-        None
-    }
-
-    fn address_owner(&self, _: &IfName, _: IpAddr) -> Option<TopologyKey> {
-        None
-    }
-
-    fn vlan_owner(&self, _: &IfName, _: VlanId) -> Option<TopologyKey> {
-        None
-    }
-
-    fn pod_key(&self, _: &Namespace, owner: &PodOwner) -> PodKey {
-        PodKey::new(owner.to_string())
-    }
-}
 
 /// What is decided for a spec; `None`: it is refused, in words.
 pub fn decide(spec: &TopologySpec, former: Option<&Intent>) -> Option<Intent> {

@@ -43,6 +43,7 @@ impl Lab {
                 let items = if let Value::Array(items) = shown { items } else { vec![shown] };
                 for mut item in items.into_iter().filter(|item| !awaits_detection(item)) {
                     calm(&mut item);
+                    calm_linkwatch(&mut item);
                     if name.starts_with("podwire.") {
                         // A bridge without ports goes down a moment after it was made.
                         calm_carrier(&mut item);
@@ -126,13 +127,22 @@ fn awaits_detection(item: &Value) -> bool {
     item["table"] == "local" && item["dst"].as_str().is_some_and(|dst| dst.starts_with("fe80::"))
 }
 
-/// Removes what follows from the state of other devices, a moment later.
-fn calm_carrier(item: &mut Value) {
+/// Removes what the kernel says of a device's carrier when it has the time to (linkwatch); `LOWER_UP` says it at once.
+fn calm_linkwatch(item: &mut Value) {
     if let Value::Object(fields) = item {
         fields.remove("operstate");
-        if let Some(Value::Array(flags)) = fields.get_mut("flags") {
-            flags.retain(|flag| flag != "LOWER_UP" && flag != "NO-CARRIER");
-        }
+    }
+    without_flag(item, "NO-CARRIER");
+}
+
+/// Removes what follows from the state of other devices, a moment later.
+fn calm_carrier(item: &mut Value) {
+    without_flag(item, "LOWER_UP");
+}
+
+fn without_flag(item: &mut Value, flag: &str) {
+    if let Some(flags) = item.get_mut("flags").and_then(Value::as_array_mut) {
+        flags.retain(|each| each != flag);
     }
 }
 

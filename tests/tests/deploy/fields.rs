@@ -53,6 +53,9 @@ fn the_pod_is_one_of_the_nodes_own_parts_and_has_no_rights_in_the_cluster() {
     assert_eq!(pod["priorityClassName"], "system-node-critical");
     assert_eq!(pod["automountServiceAccountToken"], false);
     assert_eq!(pod["tolerations"], serde_json::json!([{"operator": "Exists"}]));
+    let terms = &pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+    let away = serde_json::json!({"key": "podwire/agent", "operator": "NotIn", "values": ["away"]});
+    assert_eq!(terms[0]["matchExpressions"][0], away, "as docs/operations.md has it for work on the state of a node");
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     assert_eq!(spec["updateStrategy"]["type"], "RollingUpdate");
     assert_eq!(spec["updateStrategy"]["rollingUpdate"]["maxSurge"], 0, "two agents on a node cannot be");

@@ -1,6 +1,6 @@
 //! Captures: what is refused, and how they end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use podwire_client::CaptureRequest;
 use podwire_proto::v1::{
@@ -192,12 +192,10 @@ fn a_capture_inside_a_pod_ends_with_the_sandbox_and_lets_it_die() {
         println!("{}", cookie("a"));
         let begin = Instant::now();
         lab.ip("netns del a");
-        // The far end of its veth goes only when the namespace does.
+        // The far end of its veth goes only when the namespace does, and that never does while a socket is open in it.
         eventually("the namespace dies", async || holds(b.interfaces().is_empty(), format!("{:?}", b.interfaces())))
             .await;
-        let took = begin.elapsed();
-        println!("the namespace died {took:?} after its name");
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        println!("the namespace died {:?} after its name", begin.elapsed());
         for film in [film, asleep] {
             let (_, _, _, error) = film.until_end().await;
             let error = error.expect("an error");

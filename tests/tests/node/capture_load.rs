@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use podwire_client::CaptureRequest;
+use podwire_client::{CaptureRequest, DEFAULT_DEADLINE};
 use podwire_proto::v1::LinkMode;
 use podwire_tests::{
     condition::{eventually, holds},
@@ -61,10 +61,8 @@ fn a_slow_reader_costs_frames_that_are_counted_and_no_memory() {
         assert!(frames + drops >= u64::from(FLOOD), "{frames} + {drops}");
         assert_eq!(drops_told(&file), drops, "the file tells it too");
         let told = capinfos(lab, &file).unwrap();
-        assert!(
-            told.contains(&format!("Number of packets = {frames}")) || told.contains("Number of packets:"),
-            "{told}"
-        );
+        let packets = told.lines().find_map(|line| line.strip_prefix("Number of packets:"));
+        assert_eq!(packets.map(str::trim), Some(frames.to_string().as_str()), "{told}");
     });
 }
 
@@ -130,7 +128,7 @@ fn a_bridge_of_many_ports_is_captured_at_once() {
         let mut film = Film::start(&agent, CaptureRequest::bridge("lessons", "12", "lan")).await.unwrap();
         let took = begin.elapsed();
         println!("{PORTS} ports are captured after {took:?}");
-        assert!(took < Duration::from_secs(3), "{took:?}");
+        assert!(took < DEFAULT_DEADLINE, "{took:?}");
         eventually("the file describes all of them", async || {
             film.glance().await;
             let told = capinfos(lab, film.file()).unwrap();

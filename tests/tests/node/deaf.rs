@@ -32,6 +32,16 @@ fn lesson(name: &str, [one, other]: [&str; 2]) -> Topology {
     }
 }
 
+/// An agent with three topologies, one of which has a pod that makes noise.
+async fn with_lessons(lab: &Lab) -> Agent {
+    lab.pods(["a", "b", "c", "d", "noisy", "e"]);
+    let agent = lab.agent().start().await;
+    for (name, pods) in [("12", ["a", "b"]), ("13", ["c", "d"]), ("14", ["noisy", "e"])] {
+        agent.apply(lesson(name, pods)).await.unwrap();
+    }
+    agent
+}
+
 /// Changes that concern nobody, but are told to everybody who listens.
 fn storm(lab: &Lab, pod: &str) {
     // Of a device that is down nobody is told.
@@ -71,11 +81,7 @@ async fn says(agent: &Agent, words: &str) {
 #[test]
 fn what_happens_while_more_is_told_than_can_be_heard_is_put_right_too() {
     private(async |lab| {
-        lab.pods(["a", "b", "c", "d", "noisy", "e"]);
-        let agent = lab.agent().start().await;
-        agent.apply(lesson("12", ["a", "b"])).await.unwrap();
-        agent.apply(lesson("13", ["c", "d"])).await.unwrap();
-        agent.apply(lesson("14", ["noisy", "e"])).await.unwrap();
+        let agent = with_lessons(lab).await;
         let before = lab.snapshot().without_indexes();
         // It reads nothing, as on a node that is too busy to run it.
         kill(agent.pid(), Signal::SIGSTOP).unwrap();
@@ -102,11 +108,7 @@ fn limit(agent: &Agent, files: &str) {
 #[test]
 fn an_agent_that_cannot_listen_says_so_and_looks_at_everything_when_it_can_again() {
     private(async |lab| {
-        lab.pods(["a", "b", "c", "d", "noisy", "e"]);
-        let agent = lab.agent().start().await;
-        agent.apply(lesson("12", ["a", "b"])).await.unwrap();
-        agent.apply(lesson("13", ["c", "d"])).await.unwrap();
-        agent.apply(lesson("14", ["noisy", "e"])).await.unwrap();
+        let agent = with_lessons(lab).await;
         lab.ip("-n noisy link add noise up type bridge");
         let before = lab.snapshot().without_indexes();
         let limits = fs::read_to_string(format!("/proc/{}/limits", agent.pid())).unwrap();

@@ -23,7 +23,7 @@ use podwire_tests::{
 };
 use tonic::Code;
 
-use certificates::{Authority, Files};
+use certificates::{Authority, Files, files};
 
 /// Where agents listen with TLS. Each test has a loopback of its own.
 pub(crate) const ADDRESS: &str = "127.0.0.1:7411";
@@ -51,7 +51,7 @@ impl Door {
         policy: &str,
         change: impl FnOnce(AgentBuilder) -> AgentBuilder,
     ) -> Self {
-        let files = Files::new(lab.directory().join("agent-tls"), &authority, &authority.issue(&["127.0.0.1"]));
+        let files = files(lab.directory().join("agent-tls"), &authority, &authority.issue(&["127.0.0.1"]));
         write(&policy_file(lab), policy);
         let at = |name: &str| files.path(name).display().to_string();
         let agent = lab.agent().arg("--listen").arg(format!("tcp://{ADDRESS}"));
@@ -64,7 +64,7 @@ impl Door {
     /// The files of somebody with a certificate for these names.
     fn tls(&self, names: &[&str]) -> Tls {
         let directory = self.lab.directory().join(format!("tls-{}", names.join("-").replace(['/', ':'], "_")));
-        Files::new(directory, &self.authority, &self.authority.issue(names)).tls()
+        files(directory, &self.authority, &self.authority.issue(names)).tls()
     }
 
     /// Somebody with a certificate for this name.

@@ -96,6 +96,19 @@ pub(crate) fn key() -> TopologyKey {
     TopologyKey { namespace: "lessons".parse().unwrap(), name: "12".parse().unwrap() }
 }
 
+/// The settings of an engine in a lab.
+pub(crate) fn config() -> EngineConfig {
+    EngineConfig {
+        node_name: "lab".to_owned(),
+        netns_dir: PathBuf::from("/run/netns"),
+        state_dir: PathBuf::from("/run/lab/unused"),
+        node_devices: vec![],
+        allow_netns: false,
+        max_topologies: 16,
+        parked_panels: 0,
+    }
+}
+
 /// A bridge, a link of either kind, and what they carry.
 fn first() -> TopologySpec {
     TopologySpec {
@@ -130,19 +143,10 @@ impl Patient {
 
     async fn with(store: Arc<MemoryStore>, fault: Fault) -> Self {
         let dir = NetnsDir::new("/run/netns");
-        let config = EngineConfig {
-            node_name: "lab".to_owned(),
-            netns_dir: PathBuf::from("/run/netns"),
-            state_dir: PathBuf::from("/run/lab/unused"),
-            node_devices: vec![],
-            allow_netns: false,
-            max_topologies: 16,
-            parked_panels: 0,
-        };
         let kernel = FaultyKernel { kernel: LinuxKernel::new(dir.clone()).unwrap(), fault: fault.clone() };
         let faulty = FaultyStore { store: Arc::<MemoryStore>::clone(&store), fault: fault.clone() };
         let pods = Arc::new(NamedPods::new(dir));
-        let engine = Engine::start_with(config, Arc::new(kernel), pods, Arc::new(faulty), None).await.unwrap();
+        let engine = Engine::start_with(config(), Arc::new(kernel), pods, Arc::new(faulty), None).await.unwrap();
         Self { engine, fault, store }
     }
 

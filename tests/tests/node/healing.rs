@@ -137,7 +137,7 @@ fn carrier_crosses_a_stitched_link_in_every_order_of_down_and_up() {
                 pods[end].ip(&format!("link set net1 {}", if up[end] { "up" } else { "down" }));
                 let wanted = up.iter().all(|up| *up);
                 let seen = format!("order {order:?}, now {up:?}");
-                within(Duration::from_secs(10), &seen, async || {
+                eventually(&seen, async || {
                     let now = carriers(lab);
                     // Of one that is down nothing is to be seen; the other one has no carrier then.
                     holds(now == [wanted, wanted], format!("{now:?}"))

@@ -29,16 +29,17 @@ fn a_lease_that_nobody_renews_deletes_its_topology() {
     private(async |lab| {
         let a = lab.pod("a");
         let agent = lab.agent().start().await;
-        let started = Instant::now();
-        let made = agent.apply(leased("a", Duration::from_secs(1))).await.unwrap();
+        let (time, started) = (Duration::from_secs(2), Instant::now());
+        let made = agent.apply(leased("a", time)).await.unwrap();
         assert!(made.status.unwrap().lease_expires.is_some());
-        assert_eq!(a.interfaces(), ["net1"]);
+        let seen = a.interfaces();
+        assert!(seen == ["net1"] || started.elapsed() >= time, "{seen:?} after {:?}", started.elapsed());
         eventually("the topology is gone", async || {
             let gone = agent.get("a").await.err().map(|status| status.code());
             holds(gone == Some(Code::NotFound) && a.interfaces().is_empty(), "it is there")
         })
         .await;
-        assert!(started.elapsed() >= Duration::from_secs(1), "not before its time");
+        assert!(started.elapsed() >= time, "not before its time");
     });
 }
 
@@ -47,15 +48,17 @@ fn a_renewed_lease_runs_in_full_again() {
     private(async |lab| {
         let a = lab.pod("a");
         let agent = lab.agent().start().await;
-        let made = agent.apply(leased("a", Duration::from_secs(2))).await.unwrap();
+        // A renewal that is late by less than this on a busy machine does no harm.
+        let time = Duration::from_secs(6);
+        let made = agent.apply(leased("a", time)).await.unwrap();
         let expires = made.status.unwrap().lease_expires.unwrap();
         // Renew until the first lease would have been over for a while.
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(4) {
+        while started.elapsed() < time + Duration::from_secs(2) {
             let request = RenewLeasesRequest { topologies: vec![renewal("a", 0)] };
             let answer = agent.topologies().renew_leases(request).await.unwrap().into_inner();
             assert_eq!(answer.topologies[0].result(), RenewResult::Renewed);
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
         assert_eq!(a.interfaces(), ["net1"]);
         let now = agent.get("a").await.unwrap().status.unwrap().lease_expires.unwrap();

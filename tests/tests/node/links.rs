@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podwire_proto::v1::{CreateLinkRequest, DeleteLinkRequest, Link, LinkMode, State, link::FarEnd};
+use podwire_proto::v1::{CreateLinkRequest, DeleteLinkRequest, Link, LinkMode, State, Topology, link::FarEnd};
 use podwire_tests::{
     condition::{eventually, holds},
     elements::{cable, ipam, link, nic, nic_at, state, topology},
@@ -23,14 +23,16 @@ fn direct() -> Link {
     Link { mode: LinkMode::Direct.into(), ..wire() }
 }
 
+fn one(link: Link) -> Topology {
+    Topology { links: vec![link], ..topology("12") }
+}
+
 #[test]
 fn a_stitched_link_passes_what_a_bridge_would_eat() {
     private(async |lab| {
         let [a, b] = lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
-        let mut wanted = topology("12");
-        wanted.links.push(wire());
-        let made = agent.apply(wanted).await.unwrap();
+        let made = agent.apply(one(wire())).await.unwrap();
         assert_eq!(state(&made), State::Ready);
         let (at_a, at_b) = (a.tap("net1"), b.tap("net1"));
         for group in [LACP, LLDP, [0x01, 0x80, 0xc2, 0, 0, 0], [0x01, 0x80, 0xc2, 0, 0, 1]] {
@@ -47,9 +49,7 @@ fn a_stitched_link_passes_vlan_tags() {
     private(async |lab| {
         let [a, b] = lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
-        let mut wanted = topology("12");
-        wanted.links.push(wire());
-        agent.apply(wanted).await.unwrap();
+        agent.apply(one(wire())).await.unwrap();
         let (at_a, at_b) = (a.tap("net1"), b.tap("net1"));
         // A packet socket sees a frame without its outer tag, which the kernel keeps beside it. Had the wire lost a tag,
         // the inner one would be missing.
@@ -102,9 +102,7 @@ fn a_direct_link_is_one_pair_with_nothing_in_between() {
     private(async |lab| {
         let [a, b] = lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
-        let mut wanted = topology("12");
-        wanted.links.push(direct());
-        agent.apply(wanted).await.unwrap();
+        agent.apply(one(direct())).await.unwrap();
         assert_eq!(a.link("net1")["link_index"], b.link("net1")["ifindex"]);
         for panel in lab.panels() {
             assert!(lab.link_names(&panel).is_empty(), "no device in the panel");
@@ -120,9 +118,7 @@ fn a_direct_link_waits_for_both_pods() {
     private(async |lab| {
         lab.pod("a");
         let agent = lab.agent().start().await;
-        let mut wanted = topology("12");
-        wanted.links.push(direct());
-        let made = agent.apply(wanted).await.unwrap();
+        let made = agent.apply(one(direct())).await.unwrap();
         assert_eq!(state(&made), State::Pending);
         assert!(lab.link_names("a").is_empty());
         lab.pod("b");
@@ -140,9 +136,7 @@ fn a_pulled_cable_takes_carrier_from_both_ends_and_gives_it_back() {
     private(async |lab| {
         let [a, b] = lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
-        let mut wanted = topology("12");
-        wanted.links.push(wire());
-        agent.apply(wanted).await.unwrap();
+        agent.apply(one(wire())).await.unwrap();
         let index = a.link("net1")["ifindex"].clone();
         for (up, expected) in [(false, "DOWN"), (true, "UP")] {
             let request = cable("w1", up);
@@ -165,9 +159,7 @@ fn a_direct_link_has_no_cable_to_pull() {
     private(async |lab| {
         lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
-        let mut wanted = topology("12");
-        wanted.links.push(direct());
-        agent.apply(wanted).await.unwrap();
+        agent.apply(one(direct())).await.unwrap();
         let request = cable("w1", false);
         let status = refused(agent.links().update_link(request)).await;
         assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
@@ -179,9 +171,7 @@ fn a_survivor_keeps_its_interface_while_its_neighbour_restarts() {
     private(async |lab| {
         let [a, b] = lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
-        let mut wanted = topology("12");
-        wanted.links.push(wire());
-        agent.apply(wanted).await.unwrap();
+        agent.apply(one(wire())).await.unwrap();
         let (index, mac) = (a.link("net1")["ifindex"].clone(), b.link("net1")["address"].clone());
         lab.ip("netns del b");
         eventually("the survivor sees carrier loss", async || {

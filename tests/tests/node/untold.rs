@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +17,7 @@ use podwire_agent::{
         status::State,
     },
     kernel::{LinuxKernel, NetnsDir, PodDoor},
-    panel::{Apply, Engine, EngineConfig, Fence},
+    panel::{Apply, Engine, Fence},
     pods::{NamedPods, Pod, PodChange, PodChanges, Pods, PodsError, Wanted},
     store::{MemoryStore, Record, Store},
 };
@@ -30,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
-    faults::{bridge, key, link, plug},
+    faults::{bridge, config, key, link, plug},
     private,
 };
 
@@ -83,19 +82,10 @@ async fn started(store: &Arc<MemoryStore>) -> (Engine, Arc<Untold>, mpsc::Unboun
         found: Mutex::new(0),
         changes: Mutex::new(Some(receiver)),
     });
-    let config = EngineConfig {
-        node_name: "lab".to_owned(),
-        netns_dir: PathBuf::from("/run/netns"),
-        state_dir: PathBuf::from("/run/lab/unused"),
-        node_devices: vec![],
-        allow_netns: false,
-        max_topologies: 16,
-        parked_panels: 0,
-    };
     let kernel = Arc::new(LinuxKernel::new(dir).unwrap());
     let (its_pods, its_store): (Arc<dyn Pods>, Arc<dyn Store>) =
         (Arc::<Untold>::clone(&pods), Arc::<MemoryStore>::clone(store));
-    let engine = Engine::start_with(config, kernel, its_pods, its_store, None).await.unwrap();
+    let engine = Engine::start_with(config(), kernel, its_pods, its_store, None).await.unwrap();
     (engine, pods, sender)
 }
 

@@ -167,6 +167,40 @@ fn the_pod_of_a_second_daemonset_says_so_and_leaves() {
     });
 }
 
+/// As `docs/operations.md` has it: where the state cannot be read, the agent's own container with another command.
+#[test]
+fn recover_and_purge_run_as_pods_with_what_the_agent_has() {
+    with_image(Version::System, async |lab, containerd, container| {
+        let mut pod = containerd.host_pod("podwire-agent-x", container).await.unwrap();
+        let agent = containerd.launch(&mut pod, container, None).await.unwrap();
+        agent.becomes_well(container).await;
+        let ids = [containerd.pod("a").await, containerd.pod("b").await];
+        let [a, b] = [containerd.netns(&ids[0]).await, containerd.netns(&ids[1]).await];
+        Client::connect(SOCKET).await.unwrap().apply(lesson()).until_ready().await.unwrap();
+        let mut once = container.clone();
+        once.command.extend(["recover", "--yes"].map(str::to_owned));
+        let beside = containerd.launch(&mut pod, &once, None).await.unwrap();
+        assert_eq!(beside.ended().await, 1, "{}", beside.log());
+        assert!(beside.log().contains("an agent runs: stop it first"), "{}", beside.log());
+        assert_eq!(agent.stop(container.grace).await.unwrap().0, 0, "{}", agent.log());
+
+        fs::write("/var/lib/podwire/intents.redb", "damaged").unwrap();
+        let recovering = containerd.launch(&mut pod, &once, None).await.unwrap();
+        assert_eq!(recovering.ended().await, 0, "{}", recovering.log());
+        let agent = containerd.launch(&mut pod, container, None).await.unwrap();
+        agent.becomes_well(container).await;
+        let found = Client::connect(SOCKET).await.unwrap().get_topology("lessons", "12").await.unwrap();
+        assert_eq!((state(&found), found.attachments.len()), (State::Ready, 2), "{found:?}");
+        a.ping(b.address("net1"));
+        assert_eq!(agent.stop(container.grace).await.unwrap().0, 0, "{}", agent.log());
+
+        once.command = [&container.command[..], &["purge", "--yes"].map(str::to_owned)].concat();
+        let purging = containerd.launch(&mut pod, &once, None).await.unwrap();
+        assert_eq!(purging.ended().await, 0, "{}", purging.log());
+        assert_eq!((a.interfaces(), lab.panels()), (vec!["eth0".to_owned()], vec![]));
+    });
+}
+
 #[test]
 fn with_all_capabilities_of_its_table_it_runs_and_without_any_one_it_says_which() {
     with_image(Version::System, async |lab, containerd, container| {

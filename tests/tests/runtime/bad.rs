@@ -146,7 +146,8 @@ fn five_thousand_sandboxes_are_one_list_and_one_status_each() {
         until(&agent, "12", State::Ready).await;
         measured(&format!("5,000 sandboxes: READY {:?} after the agent's start", started.elapsed()));
         assert_eq!(pod.interfaces(), ["net1"]);
-        assert_eq!(fake.asked().1, 5001, "one status each");
+        // READY before the others were asked for.
+        eventually("one status each", async || holds(fake.asked().1 == 5001, fake.asked().1)).await;
         let (before, started) = (fake.asked(), Instant::now());
         let listed = agent.node().list_pods(ListPodsRequest::default()).await.unwrap().into_inner().pods;
         measured(&format!("5,000 sandboxes: ListPods takes {:?}", started.elapsed()));
@@ -218,7 +219,8 @@ fn a_socket_that_never_answers_holds_nobody_up() {
         let agent = agent(lab).await;
         let started = Instant::now();
         let said = why(&agent).await;
-        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        // A look for pods waits 2 s; the call has 20.
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
         assert!(said.contains("lessons/a"), "{said}");
         eventually("it says so", async || {
             let said = why(&agent).await;

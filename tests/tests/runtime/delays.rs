@@ -15,8 +15,8 @@ use crate::{agent, lan_of, until, with_containerd};
 
 const ROUNDS: u32 = 40;
 
-/// The median of all rounds has to be below.
-const MEDIAN: Duration = Duration::from_millis(500);
+/// The median of all rounds has to be below. It is 25 ms on a machine at rest; by the list alone, every 5 s, it would be 2.5 s.
+const MEDIAN: Duration = Duration::from_millis(1500);
 
 /// When the topology has become READY, by the agent's events: asking would make it look.
 async fn ready(agent: &Agent) -> Instant {

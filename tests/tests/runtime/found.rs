@@ -116,6 +116,6 @@ fn events_tell_of_sandboxes_that_come_and_go_long_before_the_list_is_asked_for_a
         }
         let took = started.elapsed();
         measured(&format!("made-up runtime with events: {} changes in {took:?}", 2 * ROUNDS));
-        assert!(took < Duration::from_secs(15), "by the list alone it would be 40 s: {took:?}");
+        assert!(took < Duration::from_secs(25), "by the list alone it would be 40 s: {took:?}");
     });
 }

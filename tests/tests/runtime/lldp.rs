@@ -55,7 +55,7 @@ fn neighbours(pod: &str) -> BTreeMap<String, Vec<String>> {
 async fn sees(pod: &str, expected: &[(&str, &str)]) {
     let expected: BTreeMap<_, _> =
         expected.iter().map(|(own, far)| ((*own).to_owned(), vec![(*far).to_owned()])).collect();
-    within(Duration::from_secs(30), &format!("{pod} sees {expected:?}"), async || {
+    within(Duration::from_secs(60), &format!("{pod} sees {expected:?}"), async || {
         let seen = neighbours(pod);
         holds(seen == expected, format!("{seen:?}"))
     })

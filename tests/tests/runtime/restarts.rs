@@ -84,8 +84,8 @@ fn a_pod_that_goes_while_the_runtime_is_away_is_gone() {
 #[test]
 fn the_agent_starts_before_the_runtime() {
     private(async |lab| {
-        let started = Instant::now();
         let agent = agent(lab).await;
+        let started = Instant::now();
         let made = agent.apply(lan_of(&["a"])).await.unwrap();
         assert!(started.elapsed() < Duration::from_secs(10), "it waits for nothing: {:?}", started.elapsed());
         assert_eq!(state(&made), State::Pending);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -21,7 +20,7 @@ use podwire_agent::{
         status::State,
     },
     kernel::{LinuxKernel, NetnsDir, PodDoor},
-    panel::{Apply, ChangeError, Engine, EngineConfig, Fence},
+    panel::{Apply, ChangeError, Engine, Fence},
     pods::{AnnounceError, AnnouncedPods, Pod, PodChange, PodChanges, Pods, PodsError, Wanted},
     store::MemoryStore,
 };
@@ -30,7 +29,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
-    faults::{bridge, key, plug},
+    faults::{bridge, config, key, plug},
     private,
 };
 
@@ -86,19 +85,10 @@ fn it_waits_for_the_pods_own_interfaces_until_its_deadline() {
         let (sender, receiver) = mpsc::unbounded_channel();
         let changes = Mutex::new(Some(receiver));
         let late = Arc::new(Late { pods: AnnouncedPods::default(), sees: false.into(), looked: 0.into(), changes });
-        let config = EngineConfig {
-            node_name: "lab".to_owned(),
-            netns_dir: PathBuf::from("/run/netns"),
-            state_dir: lab.directory().join("state"),
-            node_devices: vec![],
-            allow_netns: false,
-            max_topologies: 16,
-            parked_panels: 0,
-        };
         let kernel = Arc::new(LinuxKernel::new(NetnsDir::new("/run/netns")).unwrap());
         let store = Arc::new(MemoryStore::default());
         let pods: Arc<dyn Pods> = Arc::<Late>::clone(&late);
-        let engine = Engine::start_with(config, kernel, pods, store, None).await.unwrap();
+        let engine = Engine::start_with(config(), kernel, pods, store, None).await.unwrap();
         // The pod `b` never comes, and nobody waits for it.
         let spec = TopologySpec {
             bridges: vec![bridge("lan", "10.0.0.0/24")],

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::{
     ADDRESS, Door,
-    certificates::{Authority, Files},
+    certificates::{self, Authority},
     rules,
 };
 use crate::private;
@@ -140,7 +140,8 @@ fn strangers_are_written_down_now_and_then_however_many_they_are() {
         let door = Door::open_with(lab, "rules: []", |agent| agent.arg("--audit-log").arg(to)).await;
         let started = Instant::now();
         let foreign = Authority::new();
-        let files = Files::new(lab.directory().join("foreign"), &door.authority, &foreign.issue(&["a.example"]));
+        let files =
+            certificates::files(lab.directory().join("foreign"), &door.authority, &foreign.issue(&["a.example"]));
         for _ in 0..20 {
             let client = Client::builder().tls(files.tls()).connect(format!("tls://{ADDRESS}")).await;
             if let Ok(client) = client {

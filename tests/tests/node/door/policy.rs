@@ -72,7 +72,7 @@ fn the_command_speaks_tls_and_says_what_is_wrong() {
     private(async |lab| {
         let door = Door::open(lab, &rules([("me.example", "lessons", "read")])).await;
         let directory = lab.directory().join("me");
-        let files = super::certificates::Files::new(directory, &door.authority, &door.authority.issue(&["me.example"]));
+        let files = super::certificates::files(directory, &door.authority, &door.authority.issue(&["me.example"]));
         let at = |name: &str| files.path(name).display().to_string();
         let (cert, key, ca) = (at("tls.crt"), at("tls.key"), at("ca.crt"));
         let target = format!("tls://{}", super::ADDRESS);

@@ -98,7 +98,7 @@ fn captures_are_counted_while_they_last() {
 #[test]
 fn a_tenant_at_its_limit_is_told_when_to_come_back_and_slows_nobody() {
     private(async |lab| {
-        let limits = "- {namespaces: [noisy], requests: {per_second: 20, burst: 5}}\n";
+        let limits = "- {namespaces: [noisy], requests: {per_second: 5, burst: 5}}\n";
         let door = Door::open(lab, &policy(limits)).await;
         let (noisy, quiet) = (door.client("a.example").await, door.client("b.example").await);
         for client in [&noisy, &quiet] {
@@ -122,7 +122,7 @@ fn a_tenant_at_its_limit_is_told_when_to_come_back_and_slows_nobody() {
                     for call in calls {
                         match call.await {
                             Ok(_) => passed += 1,
-                            Err(error) => assert_quota(&error, "20 calls a second and 5 at once"),
+                            Err(error) => assert_quota(&error, "5 calls a second and 5 at once"),
                         }
                         sent += 1;
                     }
@@ -141,7 +141,7 @@ fn a_tenant_at_its_limit_is_told_when_to_come_back_and_slows_nobody() {
         };
         let ((passed, sent, took), beside) = tokio::join!(flood, beside);
         println!("a call alone {alone:?}, beside {sent} calls of which {passed} passed in {took:?}: {beside:?}");
-        assert!(f64::from(passed) <= 5.0 + took.as_secs_f64() * 20.0 + 1.0, "{passed} in {took:?}");
+        assert!(f64::from(passed) <= 5.0 + took.as_secs_f64() * 5.0 + 1.0, "{passed} in {took:?}");
         assert!(sent > 2 * passed, "it was no flood");
 
         let pair = door.authority.issue(&["a.example"]);
@@ -155,7 +155,7 @@ fn a_tenant_at_its_limit_is_told_when_to_come_back_and_slows_nobody() {
         assert_eq!(status.code(), Code::ResourceExhausted);
         let details = status.get_error_details();
         let again = details.retry_info().and_then(|info| info.retry_delay).expect("when to come back");
-        assert!(again > Duration::ZERO && again <= Duration::from_millis(50), "{again:?}");
+        assert!(again > Duration::ZERO && again <= Duration::from_millis(200), "{again:?}");
         assert!(details.quota_failure().is_some());
         tokio::time::sleep(again).await;
         raw.list_pods(pods()).await.unwrap();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::{
     ADDRESS, Door,
-    certificates::{Authority, Files},
+    certificates::{self, Authority},
     rules,
 };
 use crate::private;
@@ -37,7 +37,7 @@ fn new_certificates_are_taken_without_cutting_a_watch_and_bad_ones_are_refused()
 
         let new = Authority::new();
         door.files.replace(&new, &new.issue(&["127.0.0.1"]));
-        let files = Files::new(lab.directory().join("new"), &new, &new.issue(&["a.example"]));
+        let files = certificates::files(lab.directory().join("new"), &new, &new.issue(&["a.example"]));
         let renewed = eventually("the new ones are taken", async || {
             anyhow::Ok(Client::builder().tls(files.tls()).connect(format!("tls://{ADDRESS}")).await?)
         })
@@ -63,7 +63,7 @@ fn whose_certificate_is_revoked_does_not_get_in_from_then_on() {
         let door = Door::open_by(lab, authority, &rules([("a.example", "*", "read")]), agent).await;
         let files = |number: u64| {
             let directory = lab.directory().join(format!("numbered-{number}"));
-            Files::new(directory, &door.authority, &door.authority.numbered("a.example", number))
+            certificates::files(directory, &door.authority, &door.authority.numbered("a.example", number))
         };
         let comes = async |number: u64| {
             let client = Client::builder().tls(files(number).tls()).connect(format!("tls://{ADDRESS}")).await;

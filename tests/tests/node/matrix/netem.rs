@@ -6,7 +6,7 @@ use podwire_proto::v1::{DelayDistribution, GilbertElliott, Impairment, Rate, Sta
 use podwire_tests::{
     condition::{eventually, holds},
     elements::state,
-    lab::Lab,
+    lab::{Lab, agent::Agent, pod::Pod},
     volley::{Arrival, Volley, middle, span},
 };
 
@@ -22,8 +22,27 @@ fn ms(milliseconds: u64) -> Option<prost_types::Duration> {
     Duration::from_millis(milliseconds).try_into().ok()
 }
 
-/// What comes of a volley through a wire.
-async fn through(lab: &Lab, impairment: Impairment, volley: Volley) -> Vec<Arrival> {
+/// A wire from `a` to `b`.
+struct Wire {
+    a: Pod,
+    b: Pod,
+    _agent: Agent,
+}
+
+impl Wire {
+    /// What comes of a volley.
+    fn run(&self, volley: Volley) -> Vec<Arrival> {
+        volley.run(&self.a.tap("net1"), &self.b.tap("net1")).unwrap()
+    }
+
+    /// Whether what comes of one of five fits: a busy machine is late now and then, and never early.
+    fn best_of_five(&self, volley: Volley, mut fits: impl FnMut(&[Arrival]) -> bool) -> bool {
+        (0..5).any(|_| fits(&self.run(volley)))
+    }
+}
+
+/// A wire that shows the impairment that was asked for.
+async fn through(lab: &Lab, impairment: Impairment) -> Wire {
     let [a, b] = lab.pods(["a", "b"]);
     let agent = lab.agent().start().await;
     let made = agent.apply(one_wire(impairment)).await.unwrap();
@@ -31,19 +50,22 @@ async fn through(lab: &Lab, impairment: Impairment, volley: Volley) -> Vec<Arriv
     let seen = direction(&agent).await;
     let asked = Impairment { queue_packets: seen.queue_packets, gap: seen.gap, ..impairment };
     assert_eq!(podwire_tests::volley::close(&seen, &asked), None, "what the kernel shows");
-    volley.run(&a.tap("net1"), &b.tap("net1")).unwrap()
+    Wire { a, b, _agent: agent }
 }
 
 #[test]
 #[ignore = "needs netem: cargo kernel-matrix"]
 fn frames_come_as_late_as_was_asked() {
     private(async |lab| {
-        let came = through(lab, Impairment { delay: ms(80), ..Impairment::default() }, PACED).await;
-        assert_eq!(came.len(), 2000);
-        let (middle, width) = middle(&came);
-        println!("delay 80 ms: half of them within {middle:.3} ms, {width:.3} ms wide");
-        assert!(came.iter().all(|it| it.took() >= Duration::from_millis(80)), "none comes early");
-        assert!(middle < 95.0, "{middle} ms");
+        let wire = through(lab, Impairment { delay: ms(80), ..Impairment::default() }).await;
+        let on_time = wire.best_of_five(PACED, |came| {
+            assert_eq!(came.len(), 2000);
+            let (middle, width) = middle(came);
+            println!("delay 80 ms: half of them within {middle:.3} ms, {width:.3} ms wide");
+            assert!(came.iter().all(|it| it.took() >= Duration::from_millis(80)), "none comes early");
+            middle < 95.0
+        });
+        assert!(on_time);
     });
 }
 
@@ -88,7 +110,7 @@ fn as_many_are_lost_as_was_asked() {
     private(async |lab| {
         let loss_model = Some(LossModel::Loss(10.0));
         let volley = Volley { frames: 6000, gap: Duration::from_micros(200), ..PACED };
-        let came = through(lab, Impairment { loss_model, ..Impairment::default() }, volley).await;
+        let came = through(lab, Impairment { loss_model, ..Impairment::default() }).await.run(volley);
         let lost = 6000 - came.len();
         println!("loss 10 %: {lost} of 6000");
         // Four standard deviations of a binomial distribution: 93.
@@ -104,7 +126,7 @@ fn bursts_are_lost_as_was_asked() {
         let chain = GilbertElliott { p: 5.0, r: 20.0, one_minus_h: 100.0, one_minus_k: 0.0 };
         let loss_model = Some(LossModel::GilbertElliott(chain));
         let volley = Volley { frames: 6000, gap: Duration::from_micros(200), ..PACED };
-        let came = through(lab, Impairment { loss_model, ..Impairment::default() }, volley).await;
+        let came = through(lab, Impairment { loss_model, ..Impairment::default() }).await.run(volley);
         let lost = 6000 - came.len();
         let bursts = came.windows(2).filter(|pair| pair[1].number > pair[0].number + 1).count();
         println!("Gilbert-Elliott: {lost} of 6000 in {bursts} bursts");
@@ -151,14 +173,16 @@ fn a_rate_stands_behind_the_delay() {
         let rate = Some(Rate { bits_per_second: 2_000_000, burst_bytes: 45_000, queue_bytes: 2_000_000 });
         let impairment = Impairment { delay: ms(50), rate, queue_packets: 5000, ..Impairment::default() };
         let volley = Volley { frames: 300, bytes: 1500, gap: Duration::ZERO, patience: Duration::from_secs(4) };
-        let came = through(lab, impairment, volley).await;
-        assert_eq!(came.len(), 300);
-        // A bucket of 30 frames: a machine that stumbles for less than their 180 ms loses nothing.
-        let took = span(&came);
-        let bytes = 270.0 * 1500.0 / took;
-        println!("2 Mbit/s: {:.0} bit/s, first after {:?}", bytes * 8.0, came[0].took());
-        assert!((200_000.0..262_500.0).contains(&bytes), "{bytes} bytes/s");
-        assert!(came[0].took() >= Duration::from_millis(50));
+        let as_fast = through(lab, impairment).await.best_of_five(volley, |came| {
+            assert_eq!(came.len(), 300);
+            // A bucket of 30 frames: a machine that stumbles for less than their 180 ms loses nothing.
+            let bytes = 270.0 * 1500.0 / span(came);
+            println!("2 Mbit/s: {:.0} bit/s, first after {:?}", bytes * 8.0, came[0].took());
+            assert!(bytes < 262_500.0, "{bytes} bytes/s");
+            assert!(came[0].took() >= Duration::from_millis(50));
+            bytes > 200_000.0
+        });
+        assert!(as_fast);
     });
 }
 

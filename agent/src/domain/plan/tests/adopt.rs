@@ -6,14 +6,14 @@ use proptest::prelude::*;
 
 use super::{
     super::model::Model,
-    any::{Alone, any_node, any_wanted, full_node},
+    any::{any_node, any_wanted, full_node},
     assert_same, config, converge,
     event::any_damage,
     lines, planned, take,
 };
 use crate::domain::{
     adopt::{Adopted, Fate, adopt},
-    assign::assign,
+    assign::{alone::Alone, assign},
     check::{check, sample::topology},
     desired::{Desired, Nic, desired},
     device::PANEL_PREFIX,

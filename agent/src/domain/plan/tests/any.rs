@@ -1,26 +1,21 @@
 //! Sound intents of one topology, from few names, so that wires change and things move from one NIC to another.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::super::model::Model;
 use crate::domain::{
-    assign::{Claims, assign},
+    assign::{alone::Alone, assign},
     bridge::L2Profile,
     check::{
         check,
         sample::{self, any_impairment, any_spec},
     },
     desired::{Desired, desired, route_identity},
-    if_name::IfName,
     impairment::Impairment,
-    intent::{Generation, Intent, NicKey, Ownership, PodKey},
+    intent::{Generation, Intent, Ownership, PodKey},
     mac::Mac,
-    name::{Namespace, TopologyKey},
     spec::{
         AttachmentSpec, BridgeSpec, DeviceSpec, InterfaceSpec, LinkMode, LinkSpec, MacvlanMode, PodOwner, RouteSpec,
         Target, TopologySpec, UplinkTarget,
@@ -32,27 +27,6 @@ use crate::domain::{
 const PODS: [&str; 3] = ["bb1", "bb2", "a-pod-with-a-long-name"];
 const NAMES: [&str; 3] = ["net2", "net10", "net1"];
 const BRIDGES: [&str; 2] = ["lan1", "a-bridge-with-a-long-name"];
-
-/// Nobody else has anything.
-pub(super) struct Alone;
-
-impl Claims for Alone {
-    fn nic_owner(&self, _: &NicKey) -> Option<TopologyKey> {
-        None
-    }
-
-    fn address_owner(&self, _: &IfName, _: IpAddr) -> Option<TopologyKey> {
-        None
-    }
-
-    fn vlan_owner(&self, _: &IfName, _: VlanId) -> Option<TopologyKey> {
-        None
-    }
-
-    fn pod_key(&self, _: &Namespace, owner: &PodOwner) -> PodKey {
-        PodKey::new(owner.to_string())
-    }
-}
 
 /// What follows from a spec.
 pub(super) fn wanted(spec: &TopologySpec) -> Desired {

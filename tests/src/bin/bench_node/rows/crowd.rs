@@ -45,7 +45,7 @@ pub(super) const CROWD: Group = Group {
             ours: "made",
             theirs: "adds",
             goal: Goal::Faster(10.0),
-            margin: Goal::Faster(1.5),
+            margin: Goal::Faster(0.7),
         },
         Row {
             name: "crowd-delete",
@@ -55,7 +55,7 @@ pub(super) const CROWD: Group = Group {
             ours: "gone",
             theirs: "dels",
             goal: Goal::Faster(15.0),
-            margin: Goal::Faster(0.5),
+            margin: Goal::Faster(0.25),
         },
         Row {
             name: "rtnl",
@@ -65,7 +65,7 @@ pub(super) const CROWD: Group = Group {
             ours: "wait",
             theirs: "plugins-wait",
             goal: Goal::Below(30.0),
-            margin: Goal::Below(2000.0),
+            margin: Goal::Below(10_000.0),
         },
     ],
 };

@@ -35,7 +35,7 @@ pub(super) const DISK: Group = Group {
             ours: "disk",
             theirs: "tmpfs",
             goal: Goal::AtMost(1.3),
-            margin: Goal::AtMost(10.0),
+            margin: Goal::AtMost(25.0),
         },
         Row {
             name: "disk-16",
@@ -45,7 +45,7 @@ pub(super) const DISK: Group = Group {
             ours: "disk-16",
             theirs: "tmpfs-16",
             goal: Goal::AtMost(1.2),
-            margin: Goal::AtMost(10.0),
+            margin: Goal::AtMost(25.0),
         },
     ],
 };

@@ -52,7 +52,7 @@ pub(super) const TRAFFIC: Group = Group {
             ours: "stitched",
             theirs: "bridge",
             goal: Goal::AtLeast(1.0),
-            margin: Goal::AtLeast(0.5),
+            margin: Goal::AtLeast(0.25),
         },
         Row {
             name: "bytes-veth",
@@ -62,7 +62,7 @@ pub(super) const TRAFFIC: Group = Group {
             ours: "stitched",
             theirs: "veth",
             goal: Goal::AtLeast(0.9),
-            margin: Goal::AtLeast(0.4),
+            margin: Goal::AtLeast(0.2),
         },
         Row {
             name: "frames-bridge",
@@ -72,7 +72,7 @@ pub(super) const TRAFFIC: Group = Group {
             ours: "stitched-frames",
             theirs: "bridge-frames",
             goal: Goal::AtLeast(1.0),
-            margin: Goal::AtLeast(0.5),
+            margin: Goal::AtLeast(0.25),
         },
         Row {
             name: "frames-veth",
@@ -82,14 +82,14 @@ pub(super) const TRAFFIC: Group = Group {
             ours: "stitched-frames",
             theirs: "veth-frames",
             goal: Goal::AtLeast(0.75),
-            margin: Goal::AtLeast(0.4),
+            margin: Goal::AtLeast(0.2),
         },
     ],
 };
 
 /// One pair of pods with all three wires; the rounds are inside.
 fn round(bench: &Bench, _: usize, samples: &mut Samples) -> Result<()> {
-    let rounds = if bench.small { 1 } else { 15 };
+    let rounds = if bench.small { 3 } else { 15 };
     let mut side = bench.start("traffic", PARKED)?;
     side.place.make("left")?;
     side.place.make("right")?;

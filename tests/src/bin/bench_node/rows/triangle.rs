@@ -31,7 +31,7 @@ pub(super) const BRIDGES: Group = Group {
             ours: "new",
             theirs: "adds",
             goal: Goal::Faster(15.0),
-            margin: Goal::Faster(2.0),
+            margin: Goal::Faster(1.0),
         },
         Row {
             name: "triangle-floor",
@@ -41,7 +41,7 @@ pub(super) const BRIDGES: Group = Group {
             ours: "new",
             theirs: "floor",
             goal: Goal::AtMost(1.5),
-            margin: Goal::AtMost(12.0),
+            margin: Goal::AtMost(25.0),
         },
         Row {
             name: "parked",
@@ -51,7 +51,7 @@ pub(super) const BRIDGES: Group = Group {
             ours: "parked",
             theirs: "floor",
             goal: Goal::AtMost(1.0),
-            margin: Goal::AtMost(10.0),
+            margin: Goal::AtMost(25.0),
         },
         Row {
             name: "delete",
@@ -61,7 +61,7 @@ pub(super) const BRIDGES: Group = Group {
             ours: "delete",
             theirs: "dels",
             goal: Goal::Faster(5.0),
-            margin: Goal::Faster(1.0),
+            margin: Goal::Faster(0.5),
         },
     ],
 };
@@ -79,7 +79,7 @@ pub(super) const LINKS: Group = Group {
             ours: "new",
             theirs: "adds",
             goal: Goal::Faster(25.0),
-            margin: Goal::Faster(2.0),
+            margin: Goal::Faster(1.0),
         },
         Row {
             name: "stitched-floor",
@@ -89,7 +89,7 @@ pub(super) const LINKS: Group = Group {
             ours: "new",
             theirs: "floor",
             goal: Goal::AtMost(1.5),
-            margin: Goal::AtMost(12.0),
+            margin: Goal::AtMost(25.0),
         },
     ],
 };
