@@ -44,6 +44,8 @@ impl Count {
                     }
                     varint(after).map(|(_, behind)| after.len() - behind.len() + inner.len())
                 }
+                // The marks of a group. The contract has none; who parses a message skips what is between them.
+                3 | 4 => Some(0),
                 5 => Some(4),
                 _ => return,
             };
@@ -86,6 +88,18 @@ mod tests {
         assert!(!too_many(&apply(Topology { links: vec![link; 4096], ..Default::default() })));
         let renew = |count| RenewLeasesRequest { topologies: vec![Item::default(); count] }.encode_to_vec();
         assert!(!too_many(&renew(10_000)) && too_many(&renew(20_000)));
+    }
+
+    #[test]
+    fn a_group_hides_nothing_that_comes_behind_it_or_is_in_it() {
+        // Field 1000: the marks of a group, which the contract has none of and which is skipped when a message is parsed.
+        let (begin, end) = (&[0xc3, 0x3e][..], &[0xc4, 0x3e][..]);
+        let bridges = apply(Topology { bridges: vec![Bridge::default(); 2_000_000], ..Default::default() });
+        let behind = [begin, end, &bridges[..]].concat();
+        assert_eq!(ApplyTopologyRequest::decode(&behind[..]).unwrap().topology.unwrap().bridges.len(), 2_000_000);
+        assert!(too_many(&behind));
+        assert!(too_many(&[begin, &[0x08, 0x01].repeat(300_000), end].concat()));
+        assert!(!too_many(&[begin, end, &apply(Topology::default())[..]].concat()));
     }
 
     #[test]
