@@ -180,15 +180,18 @@ where
         };
         let entered = match caller {
             None => Err(without_access()),
-            Some(caller) => self.enter(path, &caller).map(|(access, counted)| (access, counted, caller)),
+            Some(caller) => {
+                // Also one that is refused: what it brings is no idle talk.
+                let busy = caller.activity().call();
+                self.enter(path, &caller).map(|(access, counted)| (access, counted, caller, busy))
+            }
         };
         let (lasts, many) = (lasts(path), path.starts_with("/grpc.reflection."));
         // Within the span, since tower services may do work before they return their future.
-        let answer = entered.map(|(access, counted, caller)| {
+        let answer = entered.map(|(access, counted, caller, busy)| {
             let mut request = request
                 .map(|body| Body::new(Incoming::new(body, Arc::clone(&counted), caller.activity().clone(), many)));
             access.audited(audited).keep(request.extensions_mut());
-            let busy = caller.activity().call();
             let answer = span.in_scope(|| self.inner.call(request));
             let answer = keeping(Arc::clone(&counted) as _, answer);
             async move {

@@ -1,20 +1,26 @@
 //! What one sees and what one does not, and what becomes of streams whose right is taken away.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
+use hyper_util::rt::TokioIo;
 use podwire_client::{CaptureRequest, Watch, WatchEvent, WatchRequest};
 use podwire_proto::v1::{
-    Bridge, Topology, TopologyEvent, Uplink, WatchTopologiesRequest, WatchTopologiesResponse,
+    ApplyTopologyRequest, Bridge, Topology, TopologyEvent, Uplink, WatchTopologiesRequest, WatchTopologiesResponse,
     topology_service_client::TopologyServiceClient,
 };
 use podwire_tests::{
     condition::PATIENCE,
     elements::{bridge, link, nic, nic_of_netns, plug, topology},
 };
-use tokio::time::timeout;
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpStream, time::timeout};
 use tonic::{Code, transport::Endpoint};
+use tower::service_fn;
 
-use super::{Door, assert_denied, rules, wire::channel_by};
+use super::{
+    Door, assert_denied, rules,
+    wire::{channel_by, connector},
+};
 use crate::private;
 
 fn of(namespace: &str, name: &str) -> Topology {
@@ -87,6 +93,32 @@ fn one_sees_ones_own_and_nothing_tells_whether_there_is_more() {
         assert!(root.apply(wire("mine", "y")).await.unwrap_err().to_string().contains("yours/wire"));
         let node = mine.get_node().await.unwrap();
         assert_eq!((node.netns_dir.as_str(), node.node_devices.len()), ("", 0));
+    });
+}
+
+#[test]
+fn who_is_refused_time_and_again_keeps_his_connection() {
+    private(async |lab| {
+        let door = Door::open(lab, "rules: []").await;
+        // One connection that is never made anew, unlike that of the client.
+        let pair = door.authority.issue(&["a.example"]);
+        let stream = TcpStream::connect(super::ADDRESS).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = connector(&door.authority, Some(&pair)).connect(name, stream).await.unwrap();
+        let mut stream = Some(TokioIo::new(stream));
+        let once = service_fn(move |_| {
+            let stream = stream.take();
+            async move { stream.ok_or_else(|| io::Error::other("the connection was cut")) }
+        });
+        let channel = Endpoint::from_static("http://agent").connect_with_connector(once).await.unwrap();
+        let mut raw = TopologyServiceClient::new(channel);
+        let plugs = (0..2000).map(|at| plug(&format!("p{at}"), nic(&format!("pod-{at}"), "net1"), "lan"));
+        let large = Topology { attachments: plugs.collect(), ..of("mine", "t") };
+        for call in 0..50 {
+            let request = ApplyTopologyRequest { topology: Some(large.clone()), ..Default::default() };
+            let status = raw.apply_topology(request).await.unwrap_err();
+            assert_eq!(status.code(), Code::PermissionDenied, "call {call}: {status}\n{}", door.agent.log());
+        }
     });
 }
 
