@@ -11,6 +11,7 @@ use tonic_types::StatusExt;
 
 use super::{
     caller::Caller,
+    pace::More,
     rights::{Need, need},
 };
 use crate::domain::policy::Verb;
@@ -46,7 +47,8 @@ pub struct Entry {
     /// What the caller was told.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Of refused handshakes, which are not written down each: how many more there were since the last line of one.
+    /// Of handshakes that were refused, and of calls of one caller that were refused for how many they are: they are not written
+    /// down each, so many more there were since the last line of one.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: u64,
 }
@@ -104,14 +106,20 @@ impl Audited {
         Self { auditor, id, path: path.to_owned(), who, from, object: Mutex::default() }
     }
 
-    /// It was answered; `None`: well, or as a stream. Or its caller went away.
-    pub(super) fn end(&self, status: Option<&Status>, caller_gone: bool) {
+    /// It was answered; `None`: well, or as a stream. And so many before it were refused as this one is.
+    pub(super) fn end(&self, status: Option<&Status>, more: More) {
         let code = status.map_or(Code::Ok, Status::code);
         let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated | Code::ResourceExhausted);
-        if !refused && !changes(&self.path) {
-            return;
+        if refused || changes(&self.path) {
+            self.note(word(code), status, more);
         }
-        self.note(if caller_gone { CALLER_GONE } else { word(code) }, status);
+    }
+
+    /// Its caller went away.
+    pub(super) fn left(&self) {
+        if changes(&self.path) {
+            self.note(CALLER_GONE, None, More(0));
+        }
     }
 
     /// It is about this, more exactly than was known.
@@ -121,10 +129,10 @@ impl Audited {
 
     /// Its answer, a stream, was cut off for who made it.
     pub(super) fn cut(&self, status: &Status) {
-        self.note(word(status.code()), Some(status));
+        self.note(word(status.code()), Some(status), More(0));
     }
 
-    fn note(&self, result: &str, status: Option<&Status>) {
+    fn note(&self, result: &str, status: Option<&Status>, more: More) {
         let details = status.map(StatusExt::get_error_details);
         let reason = details.and_then(|details| details.error_info().map(|info| info.reason.clone()));
         self.auditor.note(&Entry {
@@ -138,7 +146,7 @@ impl Audited {
             result: result.to_owned(),
             reason: reason.unwrap_or_default(),
             message: status.map(|status| status.message().to_owned()).unwrap_or_default(),
-            more: 0,
+            more: more.0,
         });
     }
 }

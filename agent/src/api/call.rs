@@ -29,12 +29,13 @@ use crate::{
 use super::{
     audit::{Audited, Auditor, CALLER_GONE, word},
     body::{Incoming, Outgoing},
-    caller::Caller,
+    caller::{Caller, Peer},
     door::Access,
     load::{Counted, Load},
     meter::Meter,
+    pace::More,
     rights::known,
-    status::{no_message, no_such_call, overloaded, too_large, without_access},
+    status::{is_of_a_crowd, no_message, no_such_call, overloaded, too_large, without_access},
     trace::Trace,
 };
 
@@ -175,6 +176,8 @@ where
             answered: false,
             audited: audited.clone(),
             method: known(path),
+            peer: caller.as_ref().map(|caller| caller.peer().clone()),
+            load: Arc::clone(&self.load),
             _under_way: self.metrics.calls.begin(),
             metrics: self.metrics.clone(),
         };
@@ -247,6 +250,8 @@ struct Call {
     answered: bool,
     audited: Option<Arc<Audited>>,
     method: (&'static str, &'static str),
+    peer: Option<Peer>,
+    load: Arc<Load>,
     metrics: Metrics,
     _under_way: Under,
 }
@@ -256,8 +261,14 @@ impl Call {
         self.answered = true;
         let took = self.started.elapsed();
         self.metrics.calls.answered(self.method, word(status.map_or(Code::Ok, Status::code)), took);
+        // Who asks for too much at a time could fill the log and the audit.
+        let crowd = status.is_some_and(is_of_a_crowd).then_some(self.peer.as_ref()).flatten();
+        let Some(more) = crowd.map_or(Some(More(0)), |peer| self.load.tells(peer)) else {
+            debug!(?took, "refused, as others of this caller: the log tells of it once a second");
+            return;
+        };
         if let Some(audited) = &self.audited {
-            audited.end(status, false);
+            audited.end(status, more);
         }
         match status {
             None => debug!(code = "Ok", ?took, "answered"),
@@ -266,7 +277,7 @@ impl Call {
                 match code {
                     Code::Ok => debug!(?code, ?took, "answered"),
                     Code::Internal | Code::Unknown | Code::DataLoss => error!(?code, ?took, error = message, "failed"),
-                    _ => info!(?code, ?took, error = message, "refused"),
+                    _ => info!(?code, ?took, error = message, "refused{more}"),
                 }
             }
         }
@@ -279,7 +290,7 @@ impl Drop for Call {
             let took = self.started.elapsed();
             self.metrics.calls.answered(self.method, CALLER_GONE, took);
             if let Some(audited) = &self.audited {
-                audited.end(None, true);
+                audited.left();
             }
             info!(parent: &self.span, ?took, "the caller went away or its deadline passed; what it asked for goes on");
         }

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    api::{AuditEntry, Auditor, Caller, Leaving, Life, Peer},
+    api::{AuditEntry, Auditor, Caller, Leaving, Life, Pace, Peer},
     domain::identity::Identity,
     metrics::{Metrics, Refusal},
     run::{connection::Connection, session::Sessions},
@@ -215,7 +215,7 @@ impl Log {
 
     fn refused(&mut self, from: SocketAddr, stranger: &Stranger) {
         if let Some(more) = self.told.turn() {
-            tracing::warn!(%from, reason = %stranger, "refused by TLS{}", and(more));
+            tracing::warn!(%from, reason = %stranger, "refused by TLS{more}");
         }
         self.write(from.to_string(), || stranger.to_string());
     }
@@ -224,7 +224,7 @@ impl Log {
         let what =
             format!("{HANDSHAKES} handshakes are under way: the oldest of who has the most is ended for each new one");
         if let Some(more) = self.told.turn() {
-            tracing::warn!("{what}{}", and(more));
+            tracing::warn!("{what}{more}");
         }
         self.write(String::new(), || what);
     }
@@ -233,35 +233,7 @@ impl Log {
         if let Some(auditor) = &self.auditor
             && let Some(more) = self.written.turn()
         {
-            auditor.note(&AuditEntry::stranger(from, &why(), more));
+            auditor.note(&AuditEntry::stranger(from, &why(), more.0));
         }
-    }
-}
-
-fn and(more: u64) -> String {
-    if more == 0 { String::new() } else { format!("; {more} more since the last line of this kind") }
-}
-
-/// Lets one through now and then, and counts the others.
-struct Pace {
-    every: Duration,
-    last: Option<Instant>,
-    more: u64,
-}
-
-impl Pace {
-    fn new(every: Duration) -> Self {
-        Self { every, last: None, more: 0 }
-    }
-
-    /// How many were not let through since the last one, if this one is.
-    fn turn(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < self.every) {
-            self.more += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.more))
     }
 }
