@@ -13,6 +13,7 @@ use super::{
     caller::Caller,
     pace::More,
     rights::{Need, need},
+    trace::Trace,
 };
 use crate::domain::policy::Verb;
 
@@ -31,6 +32,9 @@ pub struct Entry {
     pub time: String,
     /// Its id in the log and in the answer.
     pub id: String,
+    /// The trace that it belongs to, as its caller says. Empty: he says nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace: String,
     /// Who.
     pub who: String,
     /// From where.
@@ -71,6 +75,7 @@ impl Entry {
             kind: "audit",
             time: now(),
             id: String::new(),
+            trace: String::new(),
             who: String::new(),
             from,
             call: "TLS".to_owned(),
@@ -92,6 +97,7 @@ fn now() -> String {
 pub(super) struct Audited {
     auditor: Arc<dyn Auditor>,
     id: String,
+    trace: String,
     path: String,
     who: String,
     from: String,
@@ -103,7 +109,12 @@ impl Audited {
     /// A call that has come in.
     pub(super) fn new(auditor: Arc<dyn Auditor>, id: String, path: &str, caller: &Caller) -> Self {
         let (who, from) = (caller.identity().to_string(), caller.from().to_owned());
-        Self { auditor, id, path: path.to_owned(), who, from, object: Mutex::default() }
+        Self { auditor, id, trace: String::new(), path: path.to_owned(), who, from, object: Mutex::default() }
+    }
+
+    /// The same, of this trace.
+    pub(super) fn of(self, trace: Option<Trace<'_>>) -> Self {
+        Self { trace: trace.map(|trace| trace.id.to_owned()).unwrap_or_default(), ..self }
     }
 
     /// It was answered; `None`: well, or as a stream. And so many before it were refused as this one is.
@@ -139,6 +150,7 @@ impl Audited {
             kind: "audit",
             time: now(),
             id: self.id.clone(),
+            trace: self.trace.clone(),
             who: self.who.clone(),
             from: self.from.clone(),
             call: self.path.trim_start_matches('/').to_owned(),

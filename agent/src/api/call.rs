@@ -169,7 +169,8 @@ where
         }
         let path = request.uri().path();
         let audited = caller.as_ref().zip(self.auditor.clone());
-        let audited = audited.map(|(caller, auditor)| Arc::new(Audited::new(auditor, id.clone(), path, caller)));
+        let audited =
+            audited.map(|(caller, auditor)| Audited::new(auditor, id.clone(), path, caller).of(trace)).map(Arc::new);
         let call = Call {
             span: span.clone(),
             started: Instant::now(),

@@ -127,6 +127,7 @@ mod tests {
             kind: "audit",
             time: "2026-01-02T03:04:05Z".to_owned(),
             id: id.to_owned(),
+            trace: text(),
             who: "a\nb".to_owned(),
             from: text(),
             call: text(),
