@@ -92,7 +92,7 @@ impl Guest {
         let expires = now.checked_add(left);
         let life = Life { retires: Some(now + age.min(left.saturating_sub(MARGIN))), expires };
         tracing::debug!(identity = %self.identity, from = %self.from, "a connection");
-        Connection::new(self.stream, Caller::new(self.identity, self.from.to_string(), life)).until(expires)
+        Connection::new(self.stream, Caller::new(self.identity, self.from.to_string(), life))
     }
 }
 
