@@ -25,7 +25,11 @@ use crate::{
     run::{connection::Connection, session::Sessions},
 };
 
-use super::{Tls, names, validity::Validity};
+use super::{
+    Tls,
+    names::{self, NamesError},
+    validity::Validity,
+};
 
 /// How long a handshake may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -103,31 +107,29 @@ enum Stranger {
     Slow,
     #[error("{0}")]
     Handshake(io::Error),
-    #[error("{0}")]
-    Names(names::NamesError),
+    #[error(transparent)]
+    Names(#[from] NamesError),
     #[error("no certificate")]
     NoCertificate,
 }
 
 impl Stranger {
+    /// A handshake that failed. Where it was for the names in the certificate, which the verifier refuses, they are what is told.
+    fn of(error: io::Error) -> Self {
+        match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
+                cause.downcast_ref().cloned().map_or(Self::Handshake(error), Self::Names)
+            }
+            _ => Self::Handshake(error),
+        }
+    }
+
     fn kind(&self) -> Refusal {
         match self {
             Self::Slow => Refusal::Slow,
-            Self::Handshake(error) if by_names(error) => Refusal::Identity,
             Self::Handshake(_) | Self::NoCertificate => Refusal::Handshake,
             Self::Names(_) => Refusal::Identity,
         }
-    }
-}
-
-/// Whether a handshake failed by the names in the certificate: the verifier refuses those.
-fn by_names(error: &io::Error) -> bool {
-    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    match error {
-        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
-            cause.downcast_ref::<names::NamesError>().is_some()
-        }
-        _ => false,
     }
 }
 
@@ -192,10 +194,10 @@ impl Handshakes {
 
 async fn handshake(stream: TcpStream, from: SocketAddr, config: Arc<ServerConfig>) -> Result<Guest, Stranger> {
     let accepted = time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
-    let stream = accepted.map_err(|_| Stranger::Slow)?.map_err(Stranger::Handshake)?;
+    let stream = accepted.map_err(|_| Stranger::Slow)?.map_err(Stranger::of)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = certificates.first().ok_or(Stranger::NoCertificate)?;
-    let identity = names::identity(certificate).map_err(Stranger::Names)?;
+    let identity = names::identity(certificate)?;
     // The verifier has read it already.
     let expires = Validity::of(certificate).ok_or(Stranger::NoCertificate)?.ends;
     Ok(Guest { stream, identity, from, expires })
