@@ -34,7 +34,7 @@ use super::{
     load::{Counted, Load},
     meter::Meter,
     pace::More,
-    rights::known,
+    rights::{RIGHTS, known},
     status::{is_of_a_crowd, no_message, no_such_call, overloaded, too_large, without_access},
     trace::Trace,
 };
@@ -81,6 +81,7 @@ impl CallLayer {
 
     /// The same, whose calls count here.
     pub fn measured(self, metrics: &Metrics) -> Self {
+        RIGHTS.iter().for_each(|(service, method, _)| metrics.calls.expect((service, method)));
         Self { metrics: metrics.clone(), ..self }
     }
 
