@@ -21,6 +21,7 @@ mod load;
 mod meter;
 mod netns;
 mod node;
+mod pace;
 mod parse;
 mod rebase;
 mod render;
@@ -50,6 +51,7 @@ pub use call::{CallLayer, CallService};
 pub use caller::{Caller, Life, Peer};
 pub use health::Health;
 pub use leaving::{Leave, Leaving, leaving};
+pub(crate) use pace::Pace;
 
 #[cfg(test)]
 pub(crate) use {

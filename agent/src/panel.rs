@@ -41,3 +41,6 @@ pub use recover::{NoSuchTopology, Recovery, Verdict};
 pub use request::{Apply, Change, EngineConfig, Fence, NamedNetns, Node, Renewal};
 pub use verify::LinkVerified;
 pub use view::TopologyView;
+
+#[cfg(test)]
+pub(crate) use ledger::TOMBSTONES;

@@ -115,6 +115,11 @@ pub trait Store: Send + Sync + 'static {
     /// It cannot be written.
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError>;
 
+    /// Forgets a record some time, before all that is stored after it: as `put_unwaited`.
+    fn forget_unwaited(&self, key: &TopologyKey) {
+        let _ = self.forget(key);
+    }
+
     /// The announced sandboxes that are stored.
     ///
     /// # Errors

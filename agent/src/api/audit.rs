@@ -11,7 +11,9 @@ use tonic_types::StatusExt;
 
 use super::{
     caller::Caller,
+    pace::More,
     rights::{Need, need},
+    trace::Trace,
 };
 use crate::domain::policy::Verb;
 
@@ -30,6 +32,9 @@ pub struct Entry {
     pub time: String,
     /// Its id in the log and in the answer.
     pub id: String,
+    /// The trace that it belongs to, as its caller says. Empty: he says nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace: String,
     /// Who.
     pub who: String,
     /// From where.
@@ -46,7 +51,8 @@ pub struct Entry {
     /// What the caller was told.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Of refused handshakes, which are not written down each: how many more there were since the last line of one.
+    /// Of handshakes that were refused, and of calls of one caller that were refused for how many they are: they are not written
+    /// down each, so many more there were since the last line of one.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: u64,
 }
@@ -69,6 +75,7 @@ impl Entry {
             kind: "audit",
             time: now(),
             id: String::new(),
+            trace: String::new(),
             who: String::new(),
             from,
             call: "TLS".to_owned(),
@@ -90,6 +97,7 @@ fn now() -> String {
 pub(super) struct Audited {
     auditor: Arc<dyn Auditor>,
     id: String,
+    trace: String,
     path: String,
     who: String,
     from: String,
@@ -101,17 +109,28 @@ impl Audited {
     /// A call that has come in.
     pub(super) fn new(auditor: Arc<dyn Auditor>, id: String, path: &str, caller: &Caller) -> Self {
         let (who, from) = (caller.identity().to_string(), caller.from().to_owned());
-        Self { auditor, id, path: path.to_owned(), who, from, object: Mutex::default() }
+        Self { auditor, id, trace: String::new(), path: path.to_owned(), who, from, object: Mutex::default() }
     }
 
-    /// It was answered; `None`: well, or as a stream. Or its caller went away.
-    pub(super) fn end(&self, status: Option<&Status>, caller_gone: bool) {
+    /// The same, of this trace.
+    pub(super) fn of(self, trace: Option<Trace<'_>>) -> Self {
+        Self { trace: trace.map(|trace| trace.id.to_owned()).unwrap_or_default(), ..self }
+    }
+
+    /// It was answered; `None`: well, or as a stream. And so many before it were refused as this one is.
+    pub(super) fn end(&self, status: Option<&Status>, more: More) {
         let code = status.map_or(Code::Ok, Status::code);
         let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated | Code::ResourceExhausted);
-        if !refused && !changes(&self.path) {
-            return;
+        if refused || changes(&self.path) {
+            self.note(word(code), status, more);
         }
-        self.note(if caller_gone { CALLER_GONE } else { word(code) }, status);
+    }
+
+    /// Its caller went away.
+    pub(super) fn left(&self) {
+        if changes(&self.path) {
+            self.note(CALLER_GONE, None, More(0));
+        }
     }
 
     /// It is about this, more exactly than was known.
@@ -121,16 +140,17 @@ impl Audited {
 
     /// Its answer, a stream, was cut off for who made it.
     pub(super) fn cut(&self, status: &Status) {
-        self.note(word(status.code()), Some(status));
+        self.note(word(status.code()), Some(status), More(0));
     }
 
-    fn note(&self, result: &str, status: Option<&Status>) {
+    fn note(&self, result: &str, status: Option<&Status>, more: More) {
         let details = status.map(StatusExt::get_error_details);
         let reason = details.and_then(|details| details.error_info().map(|info| info.reason.clone()));
         self.auditor.note(&Entry {
             kind: "audit",
             time: now(),
             id: self.id.clone(),
+            trace: self.trace.clone(),
             who: self.who.clone(),
             from: self.from.clone(),
             call: self.path.trim_start_matches('/').to_owned(),
@@ -138,7 +158,7 @@ impl Audited {
             result: result.to_owned(),
             reason: reason.unwrap_or_default(),
             message: status.map(|status| status.message().to_owned()).unwrap_or_default(),
-            more: 0,
+            more: more.0,
         });
     }
 }

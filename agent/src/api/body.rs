@@ -48,11 +48,15 @@ impl<B> Incoming<B> {
         Self { body: Box::pin(body), end, counted, activity, message: BytesMut::new(), many, ended: false }
     }
 
+    /// Bytes that the message is said to have; `None`: that is not there yet.
+    fn declared(&self) -> Option<usize> {
+        let length = self.message.get(1..HEAD)?.try_into().ok().map(u32::from_be_bytes)?;
+        Some(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
     /// Whether there is more of it than may be, or is said to come: who parses it refuses that by its head.
     fn is_too_large(&self) -> bool {
-        let declared = self.message.get(1..HEAD).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes);
-        let declared = declared.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        declared.max(self.message.len().saturating_sub(HEAD)) > MESSAGE_BYTES
+        self.declared().unwrap_or_default().max(self.message.len().saturating_sub(HEAD)) > MESSAGE_BYTES
     }
 
     fn take(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Status> {
@@ -63,10 +67,21 @@ impl<B> Incoming<B> {
             return Ok(Some(Frame::data(data)));
         }
         self.message.extend_from_slice(&data);
+        // What is compressed in a way that the call names is refused before.
+        if self.message.first().is_some_and(|compressed| *compressed != 0) {
+            return Err(status::no_message("the message is marked as compressed, and the call does not say how"));
+        }
         Ok(self.is_too_large().then(|| Frame::data(self.message.split().freeze())))
     }
 
     fn whole(&mut self) -> Option<Result<Frame<Bytes>, Status>> {
+        if self.many {
+            return None;
+        }
+        // tonic would say INTERNAL, which means a fault of the agent.
+        if self.declared().is_none_or(|declared| self.message.len() - HEAD < declared) {
+            return Some(Err(status::no_message("the request ends before its message does")));
+        }
         let message = self.message.split().freeze();
         if message.get(HEAD..).is_some_and(fields::too_many) {
             let most = (fields::ELEMENTS, fields::FIELDS);
@@ -75,7 +90,7 @@ impl<B> Incoming<B> {
                 most.0, most.1
             ))));
         }
-        (!message.is_empty()).then(|| Ok(Frame::data(message)))
+        Some(Ok(Frame::data(message)))
     }
 }
 
@@ -97,7 +112,8 @@ where
                 self.ended = true;
                 return Poll::Ready(self.whole());
             };
-            let frame = frame.map_err(|error| Status::from_error(error.into()));
+            let broken = |error: B::Error| status::no_message(&format!("the request broke off: {}", error.into()));
+            let frame = frame.map_err(broken);
             let taken = frame.and_then(|frame| self.take(frame));
             if let Some(frame) = taken.transpose() {
                 return Poll::Ready(Some(frame));
@@ -107,7 +123,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || (self.message.is_empty() && self.body.is_end_stream())
+        self.ended
     }
 }
 

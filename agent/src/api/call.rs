@@ -29,12 +29,13 @@ use crate::{
 use super::{
     audit::{Audited, Auditor, CALLER_GONE, word},
     body::{Incoming, Outgoing},
-    caller::Caller,
+    caller::{Caller, Peer},
     door::Access,
     load::{Counted, Load},
     meter::Meter,
-    rights::known,
-    status::{no_message, no_such_call, overloaded, too_large, without_access},
+    pace::More,
+    rights::{RIGHTS, known},
+    status::{is_of_a_crowd, no_message, no_such_call, overloaded, too_large, without_access},
     trace::Trace,
 };
 
@@ -80,6 +81,9 @@ impl CallLayer {
 
     /// The same, whose calls count here.
     pub fn measured(self, metrics: &Metrics) -> Self {
+        for (service, method, _) in RIGHTS {
+            metrics.calls.expect((service, method));
+        }
         Self { metrics: metrics.clone(), ..self }
     }
 
@@ -156,27 +160,33 @@ where
         }
         let path = request.uri().path();
         let audited = caller.as_ref().zip(self.layer.auditor());
-        let audited = audited.map(|(caller, auditor)| Arc::new(Audited::new(auditor, id.clone(), path, caller)));
+        let audited =
+            audited.map(|(caller, auditor)| Audited::new(auditor, id.clone(), path, caller).of(trace)).map(Arc::new);
         let call = Call {
             span: span.clone(),
             started: Instant::now(),
             answered: false,
             audited: audited.clone(),
             method: known(path),
+            peer: caller.as_ref().map(|caller| caller.peer().clone()),
+            load: Arc::clone(&self.layer.load),
             _under_way: self.layer.metrics.calls.begin(),
             metrics: self.layer.metrics.clone(),
         };
         let entered = match caller {
             None => Err(without_access()),
-            Some(caller) => self.enter(path, &caller).map(|(access, counted)| (access, counted, caller)),
+            Some(caller) => {
+                // Also one that is refused: what it brings is no idle talk.
+                let busy = caller.activity().call();
+                self.enter(path, &caller).map(|(access, counted)| (access, counted, caller, busy))
+            }
         };
         let (lasts, many) = (lasts(path), path.starts_with("/grpc.reflection."));
         // Within the span, since tower services may do work before they return their future.
-        let answer = entered.map(|(access, counted, caller)| {
+        let answer = entered.map(|(access, counted, caller, busy)| {
             let mut request = request
                 .map(|body| Body::new(Incoming::new(body, Arc::clone(&counted), caller.activity().clone(), many)));
             access.audited(audited).keep(request.extensions_mut());
-            let busy = caller.activity().call();
             let answer = span.in_scope(|| self.inner.call(request));
             let answer = keeping(Arc::clone(&counted) as _, answer);
             async move {
@@ -232,6 +242,8 @@ struct Call {
     answered: bool,
     audited: Option<Arc<Audited>>,
     method: (&'static str, &'static str),
+    peer: Option<Peer>,
+    load: Arc<Load>,
     metrics: Metrics,
     _under_way: Under,
 }
@@ -241,8 +253,14 @@ impl Call {
         self.answered = true;
         let took = self.started.elapsed();
         self.metrics.calls.answered(self.method, word(status.map_or(Code::Ok, Status::code)), took);
+        // Who asks for too much at a time could fill the log and the audit.
+        let crowd = status.is_some_and(is_of_a_crowd).then_some(self.peer.as_ref()).flatten();
+        let Some(more) = crowd.map_or(Some(More(0)), |peer| self.load.tells(peer)) else {
+            debug!(?took, "refused, as others of this caller: the log tells of it once a second");
+            return;
+        };
         if let Some(audited) = &self.audited {
-            audited.end(status, false);
+            audited.end(status, more);
         }
         match status {
             None => debug!(code = "Ok", ?took, "answered"),
@@ -251,7 +269,7 @@ impl Call {
                 match code {
                     Code::Ok => debug!(?code, ?took, "answered"),
                     Code::Internal | Code::Unknown | Code::DataLoss => error!(?code, ?took, error = message, "failed"),
-                    _ => info!(?code, ?took, error = message, "refused"),
+                    _ => info!(?code, ?took, error = message, "refused{more}"),
                 }
             }
         }
@@ -264,7 +282,7 @@ impl Drop for Call {
             let took = self.started.elapsed();
             self.metrics.calls.answered(self.method, CALLER_GONE, took);
             if let Some(audited) = &self.audited {
-                audited.end(None, true);
+                audited.left();
             }
             info!(parent: &self.span, ?took, "the caller went away or its deadline passed; what it asked for goes on");
         }
@@ -289,55 +307,4 @@ impl std::fmt::Display for Method<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tonic::service::Routes;
-    use tower::ServiceExt;
-
-    use super::*;
-    use crate::api::Life;
-
-    async fn call(path: &str, who: Option<&str>, body: Body) -> Response<Body> {
-        let (_reporter, health) = tonic_health::server::health_reporter();
-        let request = Request::post(format!("http://agent/{path}"));
-        let mut request = request.header("content-type", "application/grpc").body(body).unwrap();
-        if let Some(who) = who {
-            let caller = Caller::new(who.parse().unwrap(), "a test".to_owned(), Life::default());
-            request.extensions_mut().insert(caller);
-        }
-        let (_sender, policy) = watch::channel(Arc::default());
-        CallLayer::new(policy).layer(Routes::new(health)).oneshot(request).await.unwrap()
-    }
-
-    async fn check(body: Body) -> Response<Body> {
-        call("grpc.health.v1.Health/Check", Some("a.example"), body).await
-    }
-
-    #[tokio::test]
-    async fn nobody_gets_in_by_no_door_and_a_stranger_no_further() {
-        let code = async |path, who| {
-            let response = call(path, who, Body::new("\0\0\0\0\0".to_owned())).await;
-            Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
-        };
-        let (health, list) = ("grpc.health.v1.Health/Check", "podwire.v1.TopologyService/ListTopologies");
-        assert_eq!(code(health, None).await, Code::Internal);
-        assert_eq!(code(health, Some("a.example")).await, Code::Ok);
-        assert_eq!(code(list, Some("a.example")).await, Code::PermissionDenied);
-        assert_eq!(code("podwire.v1.TopologyService/NoSuchCall", Some("uid:0")).await, Code::Unimplemented);
-    }
-
-    #[tokio::test]
-    async fn a_message_that_is_too_large_is_resource_exhausted() {
-        // The frame says 0x500001 bytes, and that is enough: nothing of them is read.
-        let response = check(Body::new("\0\0\u{50}\0\u{1}".to_owned())).await;
-        let status = Status::from_header_map(response.headers()).unwrap();
-        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-        assert!(status.message().contains("4194304 bytes"), "{status}");
-    }
-
-    #[tokio::test]
-    async fn each_answer_carries_the_id_of_its_call() {
-        let response = check(Body::new("\0\0\0\0\0".to_owned())).await;
-        assert!(response.headers().contains_key(REQUEST_ID));
-        assert!(!response.headers().contains_key(Status::GRPC_STATUS));
-    }
-}
+mod tests;

@@ -7,6 +7,8 @@ pub(crate) const ELEMENTS: usize = 16 * 1024;
 pub(crate) const FIELDS: usize = 256 * 1024;
 /// No message of the contract is nested more deeply.
 const DEEPEST: usize = 8;
+/// Groups within each other; prost makes an error of fewer already.
+const MOST_GROUPS: usize = 128;
 
 /// Whether a message has more fields than may be. What is no message has none: parsing it fails soon enough.
 pub(super) fn too_many(message: &[u8]) -> bool {
@@ -30,27 +32,46 @@ impl Count {
             if self.fields > FIELDS || self.elements > ELEMENTS {
                 return;
             }
-            let (number, kind) = (tag >> 3, tag & 7);
-            let skip = match kind {
-                0 => varint(after).map(|(_, behind)| after.len() - behind.len()),
-                1 => Some(8),
-                2 => {
-                    let Some((length, inner)) = varint(after) else { return };
-                    let Some(inner) = usize::try_from(length).ok().and_then(|length| inner.get(..length)) else {
-                        return;
-                    };
-                    if depth < DEEPEST {
-                        self.message(inner, depth + 1, outer && depth == 0 && number == 1);
-                    }
-                    varint(after).map(|(_, behind)| after.len() - behind.len() + inner.len())
-                }
-                5 => Some(4),
-                _ => return,
-            };
-            let Some(behind) = skip.and_then(|skip| after.get(skip..)) else { return };
+            if tag & 7 == 2
+                && depth < DEEPEST
+                && let Some((inner, _)) = contents(after)
+            {
+                self.message(inner, depth + 1, outer && depth == 0 && tag >> 3 == 1);
+            }
+            let Some(behind) = behind(tag, after, 0) else { return };
             rest = behind;
         }
     }
+}
+
+/// What follows a field with this tag.
+fn behind(tag: u64, after: &[u8], groups: usize) -> Option<&[u8]> {
+    match tag & 7 {
+        0 => varint(after).map(|(_, behind)| behind),
+        1 => after.get(8..),
+        2 => contents(after).map(|(_, behind)| behind),
+        // The contract has none: who parses a message skips it, and keeps nothing of it.
+        3 if groups < MOST_GROUPS => group(tag >> 3, after, groups + 1),
+        5 => after.get(4..),
+        _ => None,
+    }
+}
+
+/// What follows a group of this number, which ends with a mark of its own.
+fn group(number: u64, mut rest: &[u8], groups: usize) -> Option<&[u8]> {
+    loop {
+        let (tag, after) = varint(rest)?;
+        if tag & 7 == 4 {
+            return (tag >> 3 == number).then_some(after);
+        }
+        rest = behind(tag, after, groups)?;
+    }
+}
+
+/// What has a length before it, and what follows that.
+fn contents(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, inner) = varint(bytes)?;
+    inner.split_at_checked(usize::try_from(length).ok()?)
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -86,6 +107,22 @@ mod tests {
         assert!(!too_many(&apply(Topology { links: vec![link; 4096], ..Default::default() })));
         let renew = |count| RenewLeasesRequest { topologies: vec![Item::default(); count] }.encode_to_vec();
         assert!(!too_many(&renew(10_000)) && too_many(&renew(20_000)));
+    }
+
+    #[test]
+    fn a_group_hides_nothing_that_comes_behind_it() {
+        // Field 1000: the marks of a group, which the contract has none of and which is skipped when a message is parsed.
+        let (begin, end) = (&[0xc3, 0x3e][..], &[0xc4, 0x3e][..]);
+        let bridges = apply(Topology { bridges: vec![Bridge::default(); 2_000_000], ..Default::default() });
+        let behind = [begin, end, &bridges[..]].concat();
+        assert_eq!(ApplyTopologyRequest::decode(&behind[..]).unwrap().topology.unwrap().bridges.len(), 2_000_000);
+        assert!(too_many(&behind));
+        let nested = [begin.repeat(50), b"\x08\x01".repeat(9), end.repeat(50), bridges].concat();
+        assert!(ApplyTopologyRequest::decode(&nested[..]).is_ok() && too_many(&nested));
+        assert!(!too_many(&[begin, end, &apply(Topology::default())[..]].concat()));
+        // Text that looks like the begin of one ends the count of that text only.
+        let link = Link { name: "sock".repeat(15), ..Default::default() };
+        assert!(!too_many(&apply(Topology { links: vec![link; 4096], ..Default::default() })));
     }
 
     #[test]

@@ -3,9 +3,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use super::caller::Peer;
+use super::{
+    caller::Peer,
+    pace::{More, Pace},
+};
 
 /// Calls under way, all together: a call is counted until its answer has been taken and its work is done.
 pub(crate) const CALLS: usize = 4096;
@@ -20,6 +24,9 @@ pub(crate) const BYTES_UNCOUNTED: usize = 16 * 1024;
 /// The last quarter of what all may have together is kept for those who have less than this part of their own share.
 const SMALL: usize = 16;
 
+/// Of each peer it is told this often that he asks for too much at a time.
+const TOLD: Duration = Duration::from_secs(1);
+
 /// Counts for all and for each. All clones of the `Arc` are one.
 #[derive(Debug, Default)]
 pub(super) struct Load(Mutex<Shares>);
@@ -28,6 +35,7 @@ pub(super) struct Load(Mutex<Shares>);
 struct Shares {
     all: Share,
     of: HashMap<Peer, Share>,
+    refused: HashMap<Peer, Pace>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -69,6 +77,16 @@ impl Load {
         shares.all.calls += 1;
         shares.of.entry(peer.clone()).or_default().calls += 1;
         Ok(Counted { load: Arc::clone(self), peer: peer.clone(), bytes: Mutex::default() })
+    }
+
+    /// Whether it is told that a peer was refused since he asks for too much at a time: once a second, and then how many times
+    /// it was not.
+    pub(super) fn tells(&self, peer: &Peer) -> Option<More> {
+        let mut shares = self.shares();
+        if shares.refused.len() >= CALLS {
+            shares.refused.retain(|_, pace| !pace.is_idle());
+        }
+        shares.refused.entry(peer.clone()).or_insert_with(|| Pace::new(TOLD)).turn()
     }
 
     fn shares(&self) -> MutexGuard<'_, Shares> {

@@ -40,7 +40,7 @@ pub(super) async fn put(
 pub(super) async fn remove(engine: &Engine, change: Change, access: &Access) -> Result<(), Status> {
     access.check_edit(&change.edit, &change.key.namespace)?;
     access.is_about(&format_args!("{}/{}", change.key, name_of(&change.edit)));
-    engine.change(change).await?;
+    engine.change(change).await.map_err(|error| access.tell(error))?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use super::{
 /// `domain` of every `ErrorInfo`.
 const DOMAIN: &str = "podwire";
 /// Reason of calls that are refused for how much there is to do already.
-pub(super) const OVERLOADED: &str = "OVERLOADED";
+const OVERLOADED: &str = "OVERLOADED";
 /// After this who was refused for that may try again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -112,6 +112,12 @@ pub(super) fn overloaded(full: Full, what: &str) -> Status {
     let mut details = quota("agent", &message);
     details.set_retry_info(Some(AGAIN));
     status(Code::ResourceExhausted, OVERLOADED, &message, details)
+}
+
+/// Whether a call was refused for how many there are, so that its caller is told when to come back.
+pub(super) fn is_of_a_crowd(status: &Status) -> bool {
+    let again = || status.get_details_retry_info().and_then(|info| info.retry_delay);
+    status.code() == Code::ResourceExhausted && again().is_some()
 }
 
 /// The request did not arrive.

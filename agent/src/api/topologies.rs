@@ -90,7 +90,10 @@ impl TopologyService for Topologies {
         let renewals: Vec<_> = parse::renew(request.into_inner())?.collect();
         let namespaces: BTreeSet<_> =
             renewals.iter().filter_map(|renew| renew.key.as_ref()).map(|key| &key.namespace).collect();
-        namespaces.into_iter().try_for_each(|namespace| access.check(namespace))?;
+        namespaces.iter().try_for_each(|namespace| access.check(namespace))?;
+        // Who may do it in all of them is written down with all of them, as far as a line goes.
+        let told: Vec<String> = namespaces.iter().take(16).map(ToString::to_string).collect();
+        access.is_about(&format_args!("{}{}", told.join(" "), if namespaces.len() > 16 { " …" } else { "" }));
         // Which leases there are is not known then, and none ends: no answer for a topology would be true.
         self.engine.takes_changes()?;
         let renew = |parse::Renew { item, key, generation }| {

@@ -21,9 +21,13 @@ pub(super) fn events(
     access: Access,
     leaving: Leaving,
 ) -> BoxStream<'static, Result<WatchTopologiesResponse, Status>> {
-    let engine = engine.clone();
+    let guard = Guard { access: access.clone(), namespace: watch.namespace.clone(), leaving };
+    guard.watch(told(engine.clone(), watch, access))
+}
+
+fn told(engine: Engine, watch: Watch, access: Access) -> BoxStream<'static, Result<WatchTopologiesResponse, Status>> {
     if let Some(token) = watch.token {
-        return follow(Follower::new(engine, watch, token, access, leaving)).boxed();
+        return follow(Follower::new(engine, watch, token, access)).boxed();
     }
     // The token comes first: what happens while the snapshot is taken is told twice rather than never.
     let token = engine.events().latest();
@@ -40,7 +44,54 @@ pub(super) fn events(
     });
     let snapshot = views.flatten().map(|view: TopologyView| Ok(render::snapshot(&view)));
     let synced = stream::iter([Ok(render::synced(token))]);
-    snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, access, leaving))).boxed()
+    snapshot.chain(synced).chain(follow(Follower::new(engine, watch, token, access))).boxed()
+}
+
+/// What ends a watch: its right is gone, the connection is old, or the agent leaves.
+struct Guard {
+    access: Access,
+    /// The only one of which it tells.
+    namespace: Option<Namespace>,
+    leaving: Leaving,
+}
+
+impl Guard {
+    /// What a watch tells, up to that.
+    fn watch<T: Send + 'static>(
+        self,
+        told: BoxStream<'static, Result<T, Status>>,
+    ) -> BoxStream<'static, Result<T, Status>> {
+        let next = |state: Option<(Self, BoxStream<'static, Result<T, Status>>)>| async {
+            let (mut guard, mut told) = state?;
+            let next = tokio::select! {
+                // First, so that nothing is told after a right was taken away.
+                biased;
+                status = guard.over() => Some(Err(status)),
+                next = told.next() => next,
+            };
+            match next? {
+                Ok(message) => Some((Ok(message), Some((guard, told)))),
+                Err(status) => Some((Err(status), None)),
+            }
+        };
+        stream::unfold(Some((self, told)), next).boxed()
+    }
+
+    async fn over(&mut self) -> Status {
+        let still = self.access.clone();
+        let right = async {
+            match &self.namespace {
+                Some(namespace) => self.access.lost(namespace).await,
+                None => self.access.moved().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            status = right => status,
+            status = still.retired() => status,
+            () = self.leaving.asked() => ChangeError::ShuttingDown.into(),
+        }
+    }
 }
 
 impl Watch {
@@ -71,7 +122,6 @@ struct Follower {
     keeps_up: bool,
     watcher: Watcher,
     access: Access,
-    leaving: Leaving,
 }
 
 /// The events, up to the error that ends them.
@@ -86,25 +136,9 @@ fn follow(follower: Follower) -> impl stream::Stream<Item = Result<WatchTopologi
 }
 
 impl Follower {
-    fn new(engine: Engine, watch: Watch, token: ResumeToken, access: Access, leaving: Leaving) -> Self {
+    fn new(engine: Engine, watch: Watch, token: ResumeToken, access: Access) -> Self {
         let watcher = engine.events().attend(token);
-        Self { engine, watch, token, keeps_up: false, watcher, access, leaving }
-    }
-
-    /// Returns when this watch may not go on: its right is gone, or the connection is old.
-    async fn over(access: &mut Access, watch: &Watch) -> Status {
-        let still = access.clone();
-        let right = async {
-            match &watch.namespace {
-                Some(namespace) => access.lost(namespace).await,
-                None => access.moved().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            status = right => status,
-            status = still.retired() => status,
-        }
+        Self { engine, watch, token, keeps_up: false, watcher, access }
     }
 
     async fn next(&mut self) -> Result<Event, Status> {
@@ -117,13 +151,7 @@ impl Follower {
                 }
                 nearly => self.keeps_up |= !nearly,
             }
-            let event = tokio::select! {
-                // First, so that nothing is told after a right was taken away.
-                biased;
-                status = Self::over(&mut self.access, &self.watch) => return Err(status),
-                () = self.leaving.asked() => return Err(ChangeError::ShuttingDown.into()),
-                event = self.engine.events().after(self.token) => event?,
-            };
+            let event = events.after(self.token).await?;
             self.token = event.token;
             self.watcher.got(self.token);
             if self.watch.sees(&event.key.namespace, &self.access) && self.watch.wants(&event.key) {

@@ -33,6 +33,12 @@ pub(super) use entry::{Entry, Known};
 /// How long a deleted topology's generation fences.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Generations of deleted topologies that are kept at the most.
+pub(crate) const TOMBSTONES: usize = 65_536;
+
+/// So many are forgotten together where there are more: choosing them looks at all.
+const CROWD: usize = TOMBSTONES / 16;
+
 /// What a change does to the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lease {
@@ -234,9 +240,31 @@ impl Ledger {
         old && self.deleted.remove(key).is_some()
     }
 
-    /// How many deleted topologies still fence.
-    pub(super) fn tombstones(&self) -> usize {
-        self.deleted.values().filter(|(_, at)| is_fresh(*at)).count()
+    /// Forgets generations where there are too many, and says whose: the oldest ones of the namespace that has the most, so that
+    /// who makes and deletes without end loses his own.
+    pub(super) fn crowd_out(&mut self) -> Vec<TopologyKey> {
+        if self.deleted.len() <= TOMBSTONES {
+            return Vec::new();
+        }
+        let mut counts: BTreeMap<&Namespace, usize> = BTreeMap::new();
+        for key in self.deleted.keys() {
+            *counts.entry(&key.namespace).or_default() += 1;
+        }
+        // Where none has many, those of all.
+        let crowd = counts.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > CROWD);
+        let crowd = crowd.map(|(namespace, _)| namespace);
+        // The record of one that is being made anew is its own.
+        let may_go =
+            |key: &TopologyKey| crowd.is_none_or(|crowd| key.namespace == *crowd) && !self.entries.contains_key(key);
+        let mut old: Vec<(SystemTime, TopologyKey)> =
+            self.deleted.iter().filter(|(key, _)| may_go(key)).map(|(key, (_, at))| (*at, key.clone())).collect();
+        old.sort();
+        old.truncate(CROWD);
+        let old: Vec<TopologyKey> = old.into_iter().map(|(_, key)| key).collect();
+        for key in &old {
+            self.deleted.remove(key);
+        }
+        old
     }
 
     /// The topology is gone; its generation stays for a day.

@@ -26,10 +26,11 @@ struct Open {
     lost: u64,
 }
 
+/// `torn`: the file ends with a part of a line, for which there was no more room.
 #[derive(Debug)]
 enum Place {
     Stdout,
-    File(PathBuf, File),
+    File { path: PathBuf, file: File, torn: bool },
 }
 
 impl AuditLog {
@@ -39,7 +40,7 @@ impl AuditLog {
     ///
     /// It cannot be written.
     pub(super) fn open(path: &Path, metrics: &Metrics) -> io::Result<Self> {
-        let place = if path == Path::new("-") { Place::Stdout } else { Place::File(path.to_owned(), append(path)?) };
+        let place = if path == Path::new("-") { Place::Stdout } else { Place::file(path)? };
         Ok(Self(Mutex::new(Open { place, lost: 0 }), metrics.clone()))
     }
 }
@@ -50,37 +51,63 @@ impl Auditor for AuditLog {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let gap = (open.lost > 0).then(|| json!({"kind": "audit", "time": entry.time, "lost": open.lost}));
         let text = gap.map(|gap| format!("{gap}\n")).unwrap_or_default() + &line + "\n";
-        let written = open.place.write(text.as_bytes());
+        let written = open.place.write(&text);
         self.1.door.audited(written.is_ok());
         match written {
             Ok(()) => open.lost = 0,
             Err(error) => {
                 open.lost += 1;
                 // The line goes here instead, so that it is not lost as long as the log is there.
-                tracing::error!(%error, lost = open.lost, line, "the audit cannot be written: its lines go here until it can");
+                let to = open.place.name();
+                tracing::error!(%error, to, lost = open.lost, line, "the audit cannot be written: its lines go here until it can");
             }
         }
     }
 }
 
 impl Place {
-    /// In one write, so that a line is whole or not there.
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    fn file(path: &Path) -> io::Result<Self> {
+        Ok(Self::File { path: path.to_owned(), file: append(path)?, torn: false })
+    }
+
+    /// For the log.
+    fn name(&self) -> String {
+        match self {
+            Self::Stdout => "the standard output".to_owned(),
+            Self::File { path, .. } => path.display().to_string(),
+        }
+    }
+
+    /// In one write, so that a line is whole or not there. Of one that was written in part the next one begins a line of its own.
+    fn write(&mut self, lines: &str) -> io::Result<()> {
         match self {
             Self::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(line)?;
+                out.write_all(lines.as_bytes())?;
                 out.flush()
             }
-            Self::File(path, file) => {
+            Self::File { path, file, torn } => {
                 // Rotated: another one is at the path, or none.
                 let same = |found: fs::Metadata| {
                     file.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (found.dev(), found.ino()))
                 };
                 if !fs::metadata(&*path).is_ok_and(same) {
-                    *file = append(path)?;
+                    (*file, *torn) = (append(path)?, false);
                 }
-                file.write_all(line)
+                let text = if *torn { format!("\n{lines}") } else { lines.to_owned() };
+                let mut rest = text.as_bytes();
+                while !rest.is_empty() {
+                    match file.write(rest) {
+                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                        Ok(bytes) => {
+                            *torn = !rest[..bytes].ends_with(b"\n");
+                            rest = &rest[bytes..];
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
             }
         }
     }
@@ -100,6 +127,7 @@ mod tests {
             kind: "audit",
             time: "2026-01-02T03:04:05Z".to_owned(),
             id: id.to_owned(),
+            trace: text(),
             who: "a\nb".to_owned(),
             from: text(),
             call: text(),
@@ -130,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_lost_is_counted_where_it_is_missing() {
         // A device that is always full.
-        let place = Place::File("/dev/full".into(), append(Path::new("/dev/full")).unwrap());
+        let place = Place::file(Path::new("/dev/full")).unwrap();
         let full = AuditLog(Mutex::new(Open { place, lost: 0 }), Metrics::default());
         full.note(&entry("1"));
         full.note(&entry("2"));
@@ -138,7 +166,7 @@ mod tests {
         let path = dir.path().join("audit.log");
         let mut open = full.0.lock().unwrap();
         assert_eq!(open.lost, 2);
-        open.place = Place::File(path.clone(), append(&path).unwrap());
+        open.place = Place::file(&path).unwrap();
         drop(open);
         full.note(&entry("3"));
         let text = fs::read_to_string(path).unwrap();

@@ -10,7 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
-    time::{self, Instant, Sleep},
+    time::{self, Sleep},
 };
 
 use crate::{
@@ -29,8 +29,6 @@ pub(super) const UNREAD: Duration = Duration::from_secs(60);
 pub(super) struct Connection<S> {
     stream: S,
     caller: Caller,
-    /// When it is cut off.
-    end: Option<Pin<Box<Sleep>>>,
     /// Runs while the other side takes nothing.
     unread: Option<Pin<Box<Sleep>>>,
     /// Bytes of this turn.
@@ -41,13 +39,7 @@ pub(super) struct Connection<S> {
 impl<S> Connection<S> {
     /// A connection of a caller.
     pub(super) fn new(stream: S, caller: Caller) -> Self {
-        Self { stream, caller, end: None, unread: None, turn: 0, allowance: Allowance::default() }
-    }
-
-    /// Cuts it off at this time.
-    pub(super) fn until(mut self, end: Option<Instant>) -> Self {
-        self.end = end.map(|end| Box::pin(time::sleep_until(end)));
-        self
+        Self { stream, caller, unread: None, turn: 0, allowance: Allowance::default() }
     }
 
     /// Who is at the other end.
@@ -102,12 +94,6 @@ impl Connection<TcpStream> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(end) = &mut self.end
-            && end.as_mut().poll(cx).is_ready()
-        {
-            let why = "the caller's certificate has expired while it was connected";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
-        }
         if self.turn >= TURN {
             self.turn = 0;
             cx.waker().wake_by_ref();

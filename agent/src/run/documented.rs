@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::api::{BYTES, BYTES_OF_ONE, CALLS, CALLS_OF_ONE, ELEMENTS, FIELDS, MESSAGE_BYTES, REQUEST_TIME};
+use crate::{
+    api::{BYTES, BYTES_OF_ONE, CALLS, CALLS_OF_ONE, ELEMENTS, FIELDS, MESSAGE_BYTES, REQUEST_TIME},
+    panel::TOMBSTONES,
+};
 
 use super::{
     allowance::SMALL_TALK,
@@ -52,6 +55,7 @@ fn the_table_of_limits_is_true_and_whole() {
         ("an answer that is not taken", time(UNREAD)),
         ("calls under way of one peer", CALLS_OF_ONE.to_string()),
         ("calls under way of all", CALLS.to_string()),
+        ("generations of deleted topologies", TOMBSTONES.to_string()),
         ("bytes of requests and answers of one peer", bytes(BYTES_OF_ONE)),
         ("bytes of requests and answers of all", bytes(BYTES)),
     ];

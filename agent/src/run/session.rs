@@ -128,7 +128,7 @@ where
     C::Future: Send,
 {
     let caller = connection.caller().clone();
-    let (activity, retires, began) = (caller.activity().clone(), caller.life().retires, Instant::now());
+    let (activity, life, began) = (caller.activity().clone(), caller.life(), Instant::now());
     let caller = Arc::new(caller);
     let service = service.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(caller.as_ref().clone());
@@ -148,8 +148,10 @@ where
             }
             // Another connection has its place now.
             () = place.taken() => return,
+            // The caller has become nobody.
+            () = at(life.expires) => return,
             () = leaving.asked(), if told.is_none() => {}
-            () = at(retires), if told.is_none() => {}
+            () = at(life.retires), if told.is_none() => {}
             _ = look.tick() => {
                 let quiet = activity.quiet();
                 let silent = quiet.is_some_and(|quiet| quiet >= began.elapsed()) && began.elapsed() > FIRST_CALL;

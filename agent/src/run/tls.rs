@@ -5,7 +5,10 @@ mod material;
 mod names;
 mod validity;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rustls::ServerConfig;
 use tokio::{sync::watch, time};
@@ -22,6 +25,9 @@ pub(super) use acceptor::serve;
 #[cfg(test)]
 pub(super) use acceptor::{HANDSHAKE, HANDSHAKES};
 pub use material::MaterialError;
+
+/// How often the clock is looked at for a certificate that is not valid yet: it may be set meanwhile.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +49,8 @@ pub(super) struct Reload {
     files: Vec<Named>,
     follower: Follower,
     material: watch::Sender<Material>,
+    /// Files whose certificate is not valid yet, and from when on it is.
+    early: Option<(Vec<Vec<u8>>, SystemTime)>,
     metrics: Metrics,
 }
 
@@ -66,7 +74,7 @@ impl Tls {
         metrics.door.read(Files::Tls);
         metrics.door.certificate_ends(current.borrow().expires);
         let follower = Follower::new(files.clone(), contents);
-        Ok((Self(current), Reload { files, follower, material, metrics: metrics.clone() }))
+        Ok((Self(current), Reload { files, follower, material, early: None, metrics: metrics.clone() }))
     }
 
     /// For the next handshake.
@@ -81,8 +89,15 @@ impl Reload {
         loop {
             let expires = self.material.borrow().expires;
             let left = expires.duration_since(SystemTime::now()).ok();
+            let wait =
+                self.early.as_ref().map(|(_, begins)| begins.duration_since(SystemTime::now()).unwrap_or_default());
             tokio::select! {
                 found = self.follower.changed() => self.take(found.map_err(TlsError::from)),
+                () = time::sleep(wait.unwrap_or_default().min(LOOK)), if wait.is_some() => {
+                    if let Some((contents, _)) = self.early.take_if(|(_, begins)| *begins <= SystemTime::now()) {
+                        self.take(Ok(contents));
+                    }
+                }
                 () = time::sleep(left.unwrap_or_default()), if left.is_some() => tracing::error!(
                     file = %self.files.first().map(|file| file.path.display().to_string()).unwrap_or_default(),
                     expired = %prost_types::Timestamp::from(expires),
@@ -94,8 +109,13 @@ impl Reload {
     }
 
     fn take(&mut self, found: Result<Vec<Vec<u8>>, TlsError>) {
-        let read = |contents: Vec<Vec<u8>>| Ok(Material::read(&self.files, &contents, SystemTime::now())?);
-        let read = found.and_then(read);
+        self.early = None;
+        let read = found.and_then(|contents| {
+            Material::read(&self.files, &contents, SystemTime::now()).map_err(|error| {
+                self.early = error.ends().map(|begins| (contents, begins));
+                error.into()
+            })
+        });
         self.metrics.door.reloaded(Files::Tls, read.is_ok());
         match read {
             Ok(material) => {

@@ -180,6 +180,10 @@ impl Store for DiskStore {
         self.change(Slot::topology(key), None)
     }
 
+    fn forget_unwaited(&self, key: &TopologyKey) {
+        self.change_unwaited(Slot::topology(key), None);
+    }
+
     fn announcements(&self) -> Result<Vec<Announcement>, StoreError> {
         Ok(self.contents()?.announcements)
     }

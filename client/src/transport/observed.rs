@@ -12,7 +12,8 @@ use tokio::{
 };
 
 /// With TLS 1.3 a client is done with the handshake before the agent has seen its certificate: that it was refused is the
-/// first thing to be read, or what breaks the first write. This tells which it was.
+/// first thing to be read. Often a write breaks before that, for the agent has hung up, and hyper would drop what is there to
+/// be read: until that has come writes only seem to succeed.
 pub(super) struct Observed<S> {
     stream: S,
     first: Option<oneshot::Sender<io::Result<()>>>,
@@ -55,14 +56,62 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match Pin::new(&mut self.stream).poll_write(cx, buf) {
+            Poll::Ready(Err(_)) if self.first.is_some() => Poll::Ready(Ok(buf.len())),
+            written => written,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Err(_)) if self.first.is_some() => Poll::Ready(Ok(())),
+            flushed => flushed,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, Error};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// An agent that has refused the certificate and hung up: nothing can be written, and what it said is there yet.
+    struct HungUp;
+
+    impl AsyncRead for HungUp {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::Error::other(Error::AlertReceived(AlertDescription::UnknownCA))))
+        }
+    }
+
+    impl AsyncWrite for HungUp {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_agent_said_is_told_and_not_the_write_that_broke_before_it_was_read() {
+        let (mut stream, first) = Observed::new(HungUp);
+        stream.write_all(b"PRI").await.unwrap();
+        stream.flush().await.unwrap();
+        stream.read_u8().await.unwrap_err();
+        let seen = first.await.unwrap().unwrap_err();
+        assert!(seen.get_ref().unwrap().is::<Error>() && seen.to_string().contains("UnknownCA"), "{seen}");
+        assert_eq!(stream.write_all(b"more").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

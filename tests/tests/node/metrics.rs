@@ -9,7 +9,7 @@ use podwire_proto::v1::{State, Topology, WatchTopologiesRequest};
 use podwire_tests::{
     condition::{eventually, holds},
     elements::{bridge, lan, nic, nic_at, plug, state, topology},
-    exposition::Exposition,
+    exposition::{Exposition, request},
     lab::{Lab, agent::AgentBuilder},
     netns,
 };
@@ -43,6 +43,14 @@ fn of_pods(name: &str, pods: &[&str]) -> Topology {
 fn calls_are_counted_by_method_and_code_and_work_by_what_it_is() {
     private(async |lab| {
         let agent = told(lab).start().await;
+        // An alert sees that a count grows, so faults are counted from none on.
+        let (_, first) = request(address(), "GET /metrics HTTP/1.1\r\nHost: agent\r\n\r\n").await.unwrap();
+        for (service, method) in [("TopologyService", "ApplyTopology"), ("CaptureService", "Capture")] {
+            let count = format!(
+                "podwire_calls_total{{service=\"podwire.v1.{service}\",method=\"{method}\",code=\"INTERNAL\"}} 0\n"
+            );
+            assert!(first.contains(&count), "{count}{first}");
+        }
         lab.pod("bb1");
         let made = agent.apply(of_pods("12", &["bb1", "bb2"])).await.unwrap();
         assert_eq!(state(&made), State::Pending);

@@ -13,12 +13,9 @@ use crate::{
 };
 
 use super::{
-    super::{error::ChangeError, events::EventKind, healer::Cause, ledger::Ledger, request::Fence},
+    super::{error::ChangeError, events::EventKind, healer::Cause, request::Fence},
     Engine,
 };
-
-/// Generations that may be kept of topologies that were deleted without having been there.
-const MOST_TOMBSTONES: usize = 65_536;
 
 impl Engine {
     /// Removes a topology. When it returns, no pod has its interfaces any more.
@@ -41,18 +38,14 @@ impl Engine {
         let (former, generation) = {
             let ledger = self.ledger();
             ledger.check_fence(key, fence)?;
-            let former = ledger.intent(key);
-            if former.is_none() && fence.generation > Generation(0) {
-                refuse_more_tombstones(&ledger, &self.0.node.name)?;
-            }
-            (former, fence.generation.max(ledger.generation(key)))
+            (ledger.intent(key), fence.generation.max(ledger.generation(key)))
         };
         if let Err(error) = self.remove_and_record(key, former.clone(), generation).await {
             // What was removed before the failure comes back: the topology is still wanted until its delete succeeds.
             self.heal_in_turn(key, &Cause::DeleteFailed).await;
             return Err(error);
         }
-        self.ledger().bury(key, generation);
+        self.bury(key, generation);
         if former.is_some() {
             self.0.events.publish(key.clone(), EventKind::Deleted, cause);
         }
@@ -78,16 +71,22 @@ impl Engine {
 
     /// Of a topology that is not there only a higher generation stays: an older scheduler must know that it is one.
     pub(super) async fn leave_generation(&self, key: &TopologyKey, generation: Generation) -> Result<(), ChangeError> {
-        {
-            let ledger = self.ledger();
-            if generation <= ledger.generation(key) {
-                return Ok(());
-            }
-            refuse_more_tombstones(&ledger, &self.0.node.name)?;
+        if generation <= self.ledger().generation(key) {
+            return Ok(());
         }
         self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await?;
-        self.ledger().bury(key, generation);
+        self.bury(key, generation);
         Ok(())
+    }
+
+    /// The topology is gone, and its generation is stored. Where there are too many of those, some are forgotten.
+    fn bury(&self, key: &TopologyKey, generation: Generation) {
+        let mut ledger = self.ledger();
+        ledger.bury(key, generation);
+        // Under the lock: who makes one of them anew stores it behind this.
+        for forgotten in ledger.crowd_out() {
+            self.0.store.forget_unwaited(&forgotten);
+        }
     }
 
     async fn remove_and_record(
@@ -129,12 +128,4 @@ impl Engine {
             }
         }
     }
-}
-
-fn refuse_more_tombstones(ledger: &Ledger, node: &str) -> Result<(), ChangeError> {
-    if ledger.tombstones() < MOST_TOMBSTONES {
-        return Ok(());
-    }
-    let (what, subject) = ("generations of deleted topologies", format!("node {node}"));
-    Err(ChangeError::Limit { what, subject, limit: MOST_TOMBSTONES })
 }

@@ -73,12 +73,38 @@ fn a_generation_is_forgotten_after_a_day_and_not_when_its_topology_was_made_anew
         (key("again"), deleted(yesterday)),
     ]);
     ledger.begin(intent("again", &["p"]));
-    assert_eq!(ledger.tombstones(), 1, "only what fences counts");
     assert_eq!(ledger.expired(), [key("again"), key("old")]);
     assert!(!ledger.forget_deleted(&key("again")), "somebody has made it anew");
     assert!(!ledger.forget_deleted(&key("new")), "it still fences");
     assert!(ledger.forget_deleted(&key("old")) && !ledger.forget_deleted(&key("old")));
     assert_eq!(ledger.generation(&key("new")), Generation(7));
+}
+
+#[test]
+fn of_too_many_generations_the_oldest_go_of_the_namespace_that_has_the_most() {
+    let of = |namespace: &str, number: usize| TopologyKey {
+        namespace: namespace.parse().unwrap(),
+        name: format!("t{number}").parse().unwrap(),
+    };
+    let mut ledger = Ledger::default();
+    for number in 0..1000 {
+        ledger.bury(&of("quiet", number), Generation(1));
+    }
+    for number in 0..TOMBSTONES - 1000 {
+        ledger.bury(&of("noisy", number), Generation(1));
+    }
+    assert!(ledger.crowd_out().is_empty(), "as many as may be");
+    // Being made anew: its record is its own.
+    let again = Intent { spec: TopologySpec::empty(of("noisy", 0)), ..(*intent("x", &[])).clone() };
+    ledger.begin(Arc::new(again));
+    ledger.bury(&of("noisy", TOMBSTONES), Generation(1));
+    let gone = ledger.crowd_out();
+    assert_eq!(gone.len(), CROWD);
+    assert!(gone.iter().all(|key| key.namespace.as_str() == "noisy"));
+    assert!(gone.contains(&of("noisy", 1)) && !gone.contains(&of("noisy", 0)), "the oldest");
+    assert_eq!(ledger.buried(&of("noisy", 1)), None);
+    assert_eq!(ledger.buried(&of("noisy", TOMBSTONES)), Some(Generation(1)));
+    assert!((0..1000).all(|number| ledger.buried(&of("quiet", number)).is_some()));
 }
 
 /// The same with a lease and a generation.

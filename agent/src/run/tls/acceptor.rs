@@ -19,13 +19,17 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    api::{AuditEntry, Auditor, Caller, Leaving, Life, Peer},
+    api::{AuditEntry, Auditor, Caller, Leaving, Life, Pace, Peer},
     domain::identity::Identity,
     metrics::{Metrics, Refusal},
     run::{connection::Connection, session::Sessions},
 };
 
-use super::{Tls, names, validity::Validity};
+use super::{
+    Tls,
+    names::{self, NamesError},
+    validity::Validity,
+};
 
 /// How long a handshake may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -92,7 +96,7 @@ impl Guest {
         let expires = now.checked_add(left);
         let life = Life { retires: Some(now + age.min(left.saturating_sub(MARGIN))), expires };
         tracing::debug!(identity = %self.identity, from = %self.from, "a connection");
-        Connection::new(self.stream, Caller::new(self.identity, self.from.to_string(), life)).until(expires)
+        Connection::new(self.stream, Caller::new(self.identity, self.from.to_string(), life))
     }
 }
 
@@ -103,31 +107,29 @@ enum Stranger {
     Slow,
     #[error("{0}")]
     Handshake(io::Error),
-    #[error("{0}")]
-    Names(names::NamesError),
+    #[error(transparent)]
+    Names(#[from] NamesError),
     #[error("no certificate")]
     NoCertificate,
 }
 
 impl Stranger {
+    /// A handshake that failed. Where it was for the names in the certificate, which the verifier refuses, they are what is told.
+    fn of(error: io::Error) -> Self {
+        match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
+                cause.downcast_ref().cloned().map_or(Self::Handshake(error), Self::Names)
+            }
+            _ => Self::Handshake(error),
+        }
+    }
+
     fn kind(&self) -> Refusal {
         match self {
             Self::Slow => Refusal::Slow,
-            Self::Handshake(error) if by_names(error) => Refusal::Identity,
             Self::Handshake(_) | Self::NoCertificate => Refusal::Handshake,
             Self::Names(_) => Refusal::Identity,
         }
-    }
-}
-
-/// Whether a handshake failed by the names in the certificate: the verifier refuses those.
-fn by_names(error: &io::Error) -> bool {
-    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    match error {
-        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) => {
-            cause.downcast_ref::<names::NamesError>().is_some()
-        }
-        _ => false,
     }
 }
 
@@ -192,10 +194,10 @@ impl Handshakes {
 
 async fn handshake(stream: TcpStream, from: SocketAddr, config: Arc<ServerConfig>) -> Result<Guest, Stranger> {
     let accepted = time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
-    let stream = accepted.map_err(|_| Stranger::Slow)?.map_err(Stranger::Handshake)?;
+    let stream = accepted.map_err(|_| Stranger::Slow)?.map_err(Stranger::of)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = certificates.first().ok_or(Stranger::NoCertificate)?;
-    let identity = names::identity(certificate).map_err(Stranger::Names)?;
+    let identity = names::identity(certificate)?;
     // The verifier has read it already.
     let expires = Validity::of(certificate).ok_or(Stranger::NoCertificate)?.ends;
     Ok(Guest { stream, identity, from, expires })
@@ -215,7 +217,7 @@ impl Log {
 
     fn refused(&mut self, from: SocketAddr, stranger: &Stranger) {
         if let Some(more) = self.told.turn() {
-            tracing::warn!(%from, reason = %stranger, "refused by TLS{}", and(more));
+            tracing::warn!(%from, reason = %stranger, "refused by TLS{more}");
         }
         self.write(from.to_string(), || stranger.to_string());
     }
@@ -224,7 +226,7 @@ impl Log {
         let what =
             format!("{HANDSHAKES} handshakes are under way: the oldest of who has the most is ended for each new one");
         if let Some(more) = self.told.turn() {
-            tracing::warn!("{what}{}", and(more));
+            tracing::warn!("{what}{more}");
         }
         self.write(String::new(), || what);
     }
@@ -233,35 +235,7 @@ impl Log {
         if let Some(auditor) = &self.auditor
             && let Some(more) = self.written.turn()
         {
-            auditor.note(&AuditEntry::stranger(from, &why(), more));
+            auditor.note(&AuditEntry::stranger(from, &why(), more.0));
         }
-    }
-}
-
-fn and(more: u64) -> String {
-    if more == 0 { String::new() } else { format!("; {more} more since the last line of this kind") }
-}
-
-/// Lets one through now and then, and counts the others.
-struct Pace {
-    every: Duration,
-    last: Option<Instant>,
-    more: u64,
-}
-
-impl Pace {
-    fn new(every: Duration) -> Self {
-        Self { every, last: None, more: 0 }
-    }
-
-    /// How many were not let through since the last one, if this one is.
-    fn turn(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < self.every) {
-            self.more += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.more))
     }
 }

@@ -50,6 +50,16 @@ enum Problem {
     Verifier(VerifierBuilderError),
 }
 
+impl MaterialError {
+    /// When it is over by itself: the certificate is not valid before that.
+    pub(super) fn ends(&self) -> Option<SystemTime> {
+        match &self.problem {
+            Problem::NotYet(begins) => (*begins).try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
 /// What a handshake needs, and until when its certificate is good.
 #[derive(Debug, Clone)]
 pub(super) struct Material {

@@ -13,7 +13,7 @@ use webpki::EndEntityCert;
 use crate::domain::identity::{Identity, IdentityError};
 
 /// Why a certificate is nobody's.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum NamesError {
     /// It cannot be read.
     #[error("the certificate cannot be read")]

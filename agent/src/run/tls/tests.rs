@@ -233,6 +233,23 @@ async fn new_files_are_taken_and_bad_ones_are_not() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_comes_before_its_time_is_taken_when_that_has_come() {
+    let ca = authority();
+    let dir = Dir::new(&pair(&ca, |_| {}), &ca);
+    let server = serve_health(&dir, PATIENCE).await;
+    let mut material = server.tls.0.clone();
+    material.mark_unchanged();
+    // Whole seconds, as certificates have them.
+    let begins = SystemTime::UNIX_EPOCH
+        + Duration::from_secs(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 4);
+    let early = pair(&ca, |params| params.not_before = begins.into());
+    dir.put("tls.key", &early.key);
+    dir.put("tls.crt", &early.cert);
+    time::timeout(PATIENCE, material.changed()).await.expect("it is taken").unwrap();
+    assert!(SystemTime::now() >= begins);
+}
+
+#[tokio::test]
 async fn silent_strangers_keep_nobody_out() {
     let ca = authority();
     let server = serve_health(&Dir::new(&pair(&ca, |_| {}), &ca), PATIENCE).await;

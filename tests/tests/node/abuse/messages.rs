@@ -164,5 +164,9 @@ fn messages_of_many_elements_that_are_empty() {
             let what = format!("4 messages of 2 million empty {what}");
             siege.endure(&what, BOUNDS, calls(&siege, 4, call(APPLY), &body)).await;
         }
+        // Field 1000: the marks of a group, which no message has and which is skipped.
+        let behind = [&b"\xc3\x3e\xc4\x3e"[..], &apply(&nested(3, &[]).repeat(2_000_000))].concat();
+        let what = "4 messages of 2 million empty bridges behind a group";
+        siege.endure(what, BOUNDS, calls(&siege, 4, call(APPLY), &message(&behind))).await;
     });
 }

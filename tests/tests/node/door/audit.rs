@@ -2,6 +2,7 @@
 
 use std::{fs, time::Instant};
 
+use nix::mount::{MsFlags, mount};
 use podwire_client::{Bridge, CaptureRequest, Client, WatchRequest};
 use podwire_proto::v1::Topology;
 use podwire_tests::{
@@ -28,7 +29,7 @@ fn each_change_and_each_refusal_is_one_line_and_nothing_else_is() {
     private(async |lab| {
         let path = lab.directory().join("audit.log");
         let to = path.display().to_string();
-        let policy = rules([("a.example", "lessons", "read, write")]);
+        let policy = rules([("a.example", "lessons", "read, write"), ("a.example", "more", "write")]);
         let door = Door::open_with(lab, &policy, |agent| agent.arg("--audit-log").arg(to)).await;
         let client = door.client("a.example").await;
         client.get_node().await.unwrap();
@@ -41,6 +42,7 @@ fn each_change_and_each_refusal_is_one_line_and_nothing_else_is() {
         client.create_bridge("lessons", "single", Bridge::new("lan")).await.unwrap();
         client.delete_topology("lessons", "12").await.unwrap();
         client.delete_bridge("lessons", "no-such", "lan").await.unwrap();
+        client.renew_leases([("more", "x"), ("lessons", "12")]).await.unwrap();
         door.client("b.example").await.get_node().await.unwrap_err();
         Client::connect(door.agent.address()).await.unwrap().apply(topology("13")).await.unwrap();
 
@@ -59,6 +61,7 @@ fn each_change_and_each_refusal_is_one_line_and_nothing_else_is() {
                 row("a.example", "BridgeService/CreateBridge", "lessons/single/lan", "OK"),
                 row("a.example", "TopologyService/DeleteTopology", "lessons/12", "OK"),
                 row("a.example", "BridgeService/DeleteBridge", "lessons/no-such/lan", "OK"),
+                row("a.example", "TopologyService/RenewLeases", "lessons more", "OK"),
                 row("b.example", "NodeService/GetNode", "", "PERMISSION_DENIED"),
                 row("uid:0", "TopologyService/ApplyTopology", "lessons/13", "OK"),
             ]
@@ -66,7 +69,7 @@ fn each_change_and_each_refusal_is_one_line_and_nothing_else_is() {
         let refused = &all[1];
         assert_eq!((text(refused, "reason"), text(refused, "kind")), ("POLICY".into(), "audit".into()));
         assert!(text(refused, "message").contains("others") && text(refused, "from").starts_with("127.0.0.1:"));
-        assert!(text(&all[6], "from").starts_with("process "), "{}", all[6]);
+        assert!(text(&all[7], "from").starts_with("process "), "{}", all[7]);
         let log = door.agent.log();
         assert!(all.iter().all(|line| log.contains(&text(line, "id")) || text(line, "result") == "OK"), "{log}");
         assert!(all.windows(2).all(|pair| text(&pair[0], "time") <= text(&pair[1], "time")));
@@ -83,6 +86,34 @@ fn an_audit_that_cannot_be_written_is_seen() {
         agent.apply(topology("12")).await.unwrap();
         let log = agent.log();
         assert!(log.contains("the audit cannot be written") && log.contains("lessons/12"), "{log}");
+        assert!(log.contains("to=\"/dev/full\""), "{log}");
+    });
+}
+
+#[test]
+fn a_line_for_which_there_was_half_the_room_spoils_no_other_one() {
+    private(async |lab| {
+        let disk = lab.directory().join("disk");
+        fs::create_dir(&disk).unwrap();
+        mount(Some("tmpfs"), &disk, Some("tmpfs"), MsFlags::empty(), Some("size=8k")).unwrap();
+        let path = disk.join("audit.log");
+        let agent = lab.agent().arg("--audit-log").arg(path.display().to_string()).start().await;
+        // Of its two pages the second one goes to somebody else: a line ends where the first page does.
+        fs::write(disk.join("ballast"), "x").unwrap();
+        let lost = || agent.log().matches("the audit cannot be written").count();
+        while lost() < 3 {
+            agent.apply(topology("12")).await.unwrap();
+        }
+        let lost = lost();
+        fs::remove_file(disk.join("ballast")).unwrap();
+        agent.apply(topology("13")).await.unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let (whole, torn): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| serde_json::from_str::<Value>(line).is_ok());
+        let [gap, last] = &whole[whole.len() - 2..] else { panic!("{text}") };
+        assert!(gap.contains(&format!("\"lost\":{lost}")) && last.contains("lessons/13"), "{text}");
+        assert_eq!(torn.len(), 1, "the half of a line stands alone: {text}");
+        assert!(!text.contains("\n\n"), "{text}");
     });
 }
 

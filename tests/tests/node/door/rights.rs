@@ -1,17 +1,26 @@
 //! What one sees and what one does not, and what becomes of streams whose right is taken away.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
+use hyper_util::rt::TokioIo;
 use podwire_client::{CaptureRequest, Watch, WatchEvent, WatchRequest};
-use podwire_proto::v1::{Bridge, Topology, TopologyEvent, Uplink, WatchTopologiesResponse};
+use podwire_proto::v1::{
+    ApplyTopologyRequest, Bridge, Topology, TopologyEvent, Uplink, WatchTopologiesRequest, WatchTopologiesResponse,
+    topology_service_client::TopologyServiceClient,
+};
 use podwire_tests::{
     condition::PATIENCE,
     elements::{bridge, link, nic, nic_of_netns, plug, topology},
 };
-use tokio::time::timeout;
-use tonic::Code;
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpStream, time::timeout};
+use tonic::{Code, transport::Endpoint};
+use tower::service_fn;
 
-use super::{Door, assert_denied, rules};
+use super::{
+    Door, assert_denied, rules,
+    wire::{channel_by, connector},
+};
 use crate::private;
 
 fn of(namespace: &str, name: &str) -> Topology {
@@ -88,6 +97,32 @@ fn one_sees_ones_own_and_nothing_tells_whether_there_is_more() {
 }
 
 #[test]
+fn who_is_refused_time_and_again_keeps_his_connection() {
+    private(async |lab| {
+        let door = Door::open(lab, "rules: []").await;
+        // One connection that is never made anew, unlike that of the client.
+        let pair = door.authority.issue(&["a.example"]);
+        let stream = TcpStream::connect(super::ADDRESS).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = connector(&door.authority, Some(&pair)).connect(name, stream).await.unwrap();
+        let mut stream = Some(TokioIo::new(stream));
+        let once = service_fn(move |_| {
+            let stream = stream.take();
+            async move { stream.ok_or_else(|| io::Error::other("the connection was cut")) }
+        });
+        let channel = Endpoint::from_static("http://agent").connect_with_connector(once).await.unwrap();
+        let mut raw = TopologyServiceClient::new(channel);
+        let plugs = (0..2000).map(|at| plug(&format!("p{at}"), nic(&format!("pod-{at}"), "net1"), "lan"));
+        let large = Topology { attachments: plugs.collect(), ..of("mine", "t") };
+        for call in 0..50 {
+            let request = ApplyTopologyRequest { topology: Some(large.clone()), ..Default::default() };
+            let status = raw.apply_topology(request).await.unwrap_err();
+            assert_eq!(status.code(), Code::PermissionDenied, "call {call}: {status}\n{}", door.agent.log());
+        }
+    });
+}
+
+#[test]
 fn a_watch_ends_when_its_right_is_taken_away() {
     private(async |lab| {
         let both = [("a.example", "mine", "read"), ("a.example", "ours", "read"), ("w.example", "*", "write")];
@@ -114,6 +149,46 @@ fn a_watch_ends_when_its_right_is_taken_away() {
         door.change_policy("rules: []").await;
         assert_denied(&next(&mut all).await.unwrap_err(), "a.example", "read", "any namespace");
         assert_denied(&next(&mut other).await.unwrap_err(), "a.example", "read", "ours");
+    });
+}
+
+#[test]
+fn a_snapshot_on_its_way_ends_when_its_right_is_taken_away() {
+    const TOPOLOGIES: usize = 24;
+    private(async |lab| {
+        let door = Door::open(lab, &rules([("a.example", "mine", "read"), ("w.example", "*", "write")])).await;
+        let writer = door.client("w.example").await;
+        for number in 0..TOPOLOGIES {
+            // Of pods that are not there: they make no work, and much to tell.
+            let plugs = (0..400).map(|at| plug(&format!("p{at}"), nic(&format!("pod-{number}-{at}"), "net1"), "lan"));
+            writer.apply(Topology { attachments: plugs.collect(), ..of("mine", &format!("t{number}")) }).await.unwrap();
+        }
+        // Who has little room takes little ahead: most of the snapshot is not made yet when the first of it is read.
+        let endpoint = Endpoint::from_static("http://agent").initial_stream_window_size(65_535);
+        let pair = door.authority.issue(&["a.example"]);
+        let mut raw = TopologyServiceClient::new(channel_by(&endpoint, &door.authority, Some(&pair)));
+        let mut watches = Vec::new();
+        for namespace in ["mine", ""] {
+            let request = WatchTopologiesRequest { namespace: namespace.to_owned(), ..Default::default() };
+            let mut watch = raw.watch_topologies(request).await.unwrap().into_inner();
+            watch.message().await.unwrap().unwrap();
+            watches.push(watch);
+        }
+        door.change_policy(&rules([("a.example", "elsewhere", "read"), ("w.example", "*", "write")])).await;
+        for (mut watch, code) in watches.into_iter().zip([Code::PermissionDenied, Code::OutOfRange]) {
+            let mut more = 0;
+            let ended = async {
+                loop {
+                    match watch.message().await {
+                        Ok(_) => more += 1,
+                        Err(status) => break status,
+                    }
+                }
+            };
+            let ended = timeout(PATIENCE, ended).await.expect("it ends");
+            assert_eq!(ended.code(), code, "{ended}");
+            assert!(more < TOPOLOGIES / 3, "{more} topologies were told after the right was gone");
+        }
     });
 }
 

@@ -39,7 +39,7 @@ fn refused_connections_bad_files_and_lost_lines_are_counted() {
         let door = open(lab, &policy, "/dev/full").await;
         door.client("a.example").await.apply(topology("12")).await.unwrap();
         let nobody = door.authority.issue(&["a.example", "b.example"]);
-        for pair in [None, Some(&nobody)] {
+        for pair in [Some(&nobody), None] {
             wire::call(&wire::channel(&door.authority, pair), "/x/y", Vec::new(), false).await.unwrap_err();
         }
         super::write(&super::policy_file(lab), "rules: nonsense");
@@ -58,6 +58,8 @@ fn refused_connections_bad_files_and_lost_lines_are_counted() {
             holds(seen.sum("podwire_files_sound", &[("files", "policy")]) < 0.5, "the policy is sound")
         })
         .await;
+        let log = door.agent.log();
+        assert!(log.contains("refused by TLS") && log.contains("the certificate has 2 URIs and DNS names"), "{log}");
         let seen = scrape().await;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
         assert!(seen.sum("podwire_certificate_expiry_timestamp_seconds", &[]) > now);

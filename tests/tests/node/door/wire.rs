@@ -45,6 +45,11 @@ pub(crate) fn connector(authority: &Authority, pair: Option<&Pair>) -> TlsConnec
 
 /// A connection that is made with the first call.
 pub(crate) fn channel(authority: &Authority, pair: Option<&Pair>) -> Channel {
+    channel_by(&Endpoint::from_static("http://agent"), authority, pair)
+}
+
+/// The same with settings of its own.
+pub(crate) fn channel_by(endpoint: &Endpoint, authority: &Authority, pair: Option<&Pair>) -> Channel {
     let connector = connector(authority, pair);
     let connect = service_fn(move |_| {
         let connector = connector.clone();
@@ -54,7 +59,7 @@ pub(crate) fn channel(authority: &Authority, pair: Option<&Pair>) -> Channel {
             Ok::<_, io::Error>(TokioIo::new(connector.connect(name, stream).await?))
         }
     });
-    Endpoint::from_static("http://agent").connect_with_connector_lazy(connect)
+    endpoint.connect_with_connector_lazy(connect)
 }
 
 /// Makes a call. Of a stream the first message counts, or that it ends or says nothing for a while.

@@ -55,5 +55,6 @@ fn each_line_within_a_call_has_its_id_and_its_trace() {
         let audited = fs::read_to_string(audit).unwrap();
         let first: Value = serde_json::from_str(audited.lines().next().unwrap()).unwrap();
         assert_eq!(first["id"], id.as_str(), "one id for the answer, the log and the audit");
+        assert_eq!(first["trace"], TRACE);
     });
 }
