@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{sync::oneshot, task::spawn_blocking, time::sleep};
 use tracing::{Instrument, Span};
 
 use crate::{
@@ -73,23 +73,36 @@ impl Engine {
         lease: Lease,
     ) -> Result<TopologyView, ChangeError> {
         let key = intent.key().clone();
-        let prepared = self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await;
-        let prepared = prepared.and_then(|prepared| prepared.refuse_trouble().map(|()| prepared));
-        let prepared = prepared.inspect_err(|_| self.ledger().abort(&key))?;
         let stored_before = former.as_ref() == Some(&intent);
+        let (looked, ready) = oneshot::channel();
+        let (proven, proof) = oneshot::channel();
+        let prepare = self.preparing(&key, Some(Arc::clone(&intent)), former.clone());
+        // On one thread from the first look to the last: each time that another one takes over costs its turn of the scheduler.
+        let work = self.work(&key, move || {
+            let prepared = prepare()?;
+            prepared.refuse_trouble()?;
+            let proof_first = prepared.needs_proof();
+            // It is heard: who waits for it waits for the result too.
+            let _ = looked.send(());
+            if proof_first && proof.blocking_recv().is_err() { Ok(None) } else { prepared.carry_out().map(Some) }
+        });
         let store = async {
+            ready.await.ok()?;
             // What it was stays in the record: after a crash in the middle there may be devices of both.
             let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
-            if stored_before { Ok(()) } else { self.put(&key, record).await }
+            let stored = if stored_before { Ok(()) } else { self.put(&key, record).await };
+            let _ = stored.is_ok().then(|| proven.send(()));
+            Some(stored)
         };
-        let proof_first = prepared.needs_proof();
-        let work = self.work(&key, move || prepared.carry_out());
-        let (stored, worked) = if proof_first {
-            let stored = store.await.inspect_err(|_| self.ledger().abort(&key));
-            stored?;
-            (Ok(()), work.await)
-        } else {
-            tokio::join!(store, work)
+        let (stored, worked) = match tokio::join!(store, work) {
+            (Some(stored), Ok(Some(outcome))) => (stored, Ok(outcome)),
+            (Some(stored), Err(error)) => (stored, Err(error)),
+            // Nothing was touched.
+            (stored, worked) => {
+                self.ledger().abort(&key);
+                let refused = stored.and_then(Result::err).or(worked.err());
+                return Err(refused.unwrap_or(ChangeError::Bug(key)));
+            }
         };
         // What is stored after it: the intent before it, where the store refused the new one.
         let unstored = stored_before || stored.is_err();
@@ -191,12 +204,19 @@ impl Engine {
         wanted: Option<Arc<Intent>>,
         former: Option<Arc<Intent>>,
     ) -> Result<Converge, ChangeError> {
+        self.work(key, self.preparing(key, wanted, former)).await
+    }
+
+    /// The first half of a converge, for a thread that may block.
+    pub(super) fn preparing(
+        &self,
+        key: &TopologyKey,
+        wanted: Option<Arc<Intent>>,
+        former: Option<Arc<Intent>>,
+    ) -> impl FnOnce() -> Result<Converge, ChangeError> + Send + 'static {
         let (kernel, pods, key) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
-        let (of, metrics) = (key.clone(), self.0.metrics.clone());
-        self.work(&key, move || {
-            Converge::prepare(&of, wanted.as_deref(), former.as_deref(), &*kernel, &*pods, &metrics)
-        })
-        .await
+        let metrics = self.0.metrics.clone();
+        move || Converge::prepare(&key, wanted.as_deref(), former.as_deref(), &*kernel, &*pods, &metrics)
     }
 
     /// Does what blocks on a thread that may.

@@ -53,13 +53,9 @@ impl Engine {
         if matches!(cause, Cause::Heard(moment) if *moment < looked_at) {
             return;
         }
-        let healed = match self.prepare(key, Some(intent), former).await {
-            Ok(prepared) => {
-                let prepared = prepared.leaving_alone(fights.left_alone(now));
-                self.work(key, move || prepared.carry_out_what_can_be()).await
-            }
-            Err(error) => Err(error),
-        };
+        let prepare = self.preparing(key, Some(intent), former);
+        let left_alone = fights.left_alone(now);
+        let healed = self.work(key, move || prepare()?.leaving_alone(left_alone).carry_out_what_can_be()).await;
         self.0.metrics.work.healed(cause.word(), healed.is_ok());
         match healed {
             Ok(outcome) => self.healed(key, cause, &outcome),
