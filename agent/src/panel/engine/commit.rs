@@ -14,6 +14,7 @@ use crate::{
     domain::{
         intent::{Generation, Intent},
         name::TopologyKey,
+        step::Step,
     },
     metrics::Stage,
     store::Record,
@@ -116,7 +117,12 @@ impl Engine {
                     self.forget_stored_former(&key, &intent);
                 }
                 self.0.leases.notify_one();
-                self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key))
+                let view = self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key));
+                if outcome.taken.contains(&Step::CreatePanel) {
+                    // The name goes that it may have been parked under.
+                    self.0.retired.notify_one();
+                }
+                view
             }
             Err(error) => Err(self.undo(&key, intent, former, unstored, error).await),
         }
