@@ -56,7 +56,7 @@ const DATAGRAM_BYTES: usize = 64 * 1024;
 
 /// Whether each device of a namespace leaves checksums to others, by index.
 pub(super) fn tx_checksums(netns: &Netns) -> Result<BTreeMap<u32, bool>, KernelError> {
-    netns.run(|| {
+    netns.visit(|| {
         let mut socket = GenericSocket::open()?;
         let family = socket.family()?;
         let mut header = Vec::new();
@@ -69,7 +69,7 @@ pub(super) fn tx_checksums(netns: &Netns) -> Result<BTreeMap<u32, bool>, KernelE
 
 /// Lets a device of a namespace leave checksums to others, or finish them.
 pub(super) fn set_tx_checksum(netns: &Netns, index: u32, on: bool) -> Result<(), KernelError> {
-    netns.run(|| set(index, on))?
+    netns.visit(move || set(index, on))?
 }
 
 /// The same in the namespace of the calling thread.

@@ -63,6 +63,8 @@ pub(super) struct Executor<'a> {
     unsettled: BTreeMap<NicKey, KernelError>,
     /// Whether is waited for what the kernel has not looked at yet.
     patient: bool,
+    /// Ports that these steps set up: they are born so.
+    plugged: BTreeSet<NicKey>,
     door: Door,
     jobs: Vec<Job>,
     /// Ports that wait for being removed together, with their steps.
@@ -96,6 +98,7 @@ impl<'a> Executor<'a> {
             known_pods: BTreeSet::new(),
             unsettled: BTreeMap::new(),
             patient: true,
+            plugged: BTreeSet::new(),
             door: Door::Panel,
             jobs: Vec::new(),
             doomed: Vec::new(),
@@ -104,6 +107,7 @@ impl<'a> Executor<'a> {
 
     pub(super) fn run(mut self, steps: &[Step]) -> Outcome {
         let mut waited = 0;
+        self.plugged = births::plugged(steps);
         for (at, step) in steps.iter().enumerate() {
             if !matches!(step, Step::RemovePort { .. }) {
                 self.bury()?;
@@ -193,6 +197,7 @@ impl<'a> Executor<'a> {
                 let index = self.port(at, nic)?;
                 self.forgive(at, &Door::Panel, queue::unimpair(index))
             }
+            Step::SetPort(nic, true) if self.plugged.contains(nic) => Ok(()),
             Step::SetPort(nic, up) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_up(index, *up))

@@ -119,7 +119,14 @@ pub(super) fn bridge_options(options: &[InfoBridge]) -> BridgeOptions {
 
 /// A veth pair made from inside the panel: the port here, the NIC born in the pod. One queue each: more cost memory
 /// and time, and a virtual wire has no hardware to feed.
-pub(super) fn create_veth(device: &str, index: u32, master: Option<u32>, nic: &NewNic, pod: BorrowedFd<'_>) -> Request {
+pub(super) fn create_veth(
+    device: &str,
+    index: u32,
+    master: Option<u32>,
+    up: bool,
+    nic: &NewNic,
+    pod: BorrowedFd<'_>,
+) -> Request {
     let builder = LinkMessageBuilder::<LinkVeth>::new(device, nic.key.name.as_str())
         .index(index)
         .link_group(GROUP)
@@ -134,6 +141,7 @@ pub(super) fn create_veth(device: &str, index: u32, master: Option<u32>, nic: &N
         Some(master) => builder.controller(master),
         None => builder,
     };
+    let builder = if up { builder.up() } else { builder };
     request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Create)
 }
 

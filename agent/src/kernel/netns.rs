@@ -1,6 +1,8 @@
-//! Network namespaces: opened, checked, entered on threads that never come back.
+//! Network namespaces: opened, checked, entered on threads that do nothing else.
 //!
 //! This file is the only one that calls `setns` and `unshare`.
+
+mod standing;
 
 use std::{
     fs::{self, File},
@@ -23,6 +25,7 @@ use nix::{
 };
 
 use super::{error::KernelError, socket::RouteSocket};
+use standing::Standing;
 
 /// A network namespace that was opened and is not the node's own. Hold it only for one operation: a held descriptor
 /// keeps a dead pod's namespace and its interfaces alive.
@@ -72,7 +75,10 @@ impl Netns {
     /// # Errors
     ///
     /// As [`Self::open`].
-    pub(super) fn open_and<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<(Self, T), NetnsError> {
+    pub(super) fn open_and<T: Send + 'static>(
+        path: &Path,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(Self, T), NetnsError> {
         let shown = path.display().to_string();
         let failed = |operation| {
             let object = shown.clone();
@@ -90,14 +96,16 @@ impl Netns {
         let again = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
         let fd = open(&again, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
         let own = own_cookie()?;
-        let enter = || {
+        let object = shown.clone();
+        let look = move || {
+            enter(&fd, &object)?;
             let socket = RouteSocket::open()?;
             // Nothing is done in the node's own namespace, whatever led there.
             let done = (socket.cookie() != own).then(work);
-            Ok::<_, KernelError>((socket, done))
+            Ok((fd, socket, done))
         };
-        let (socket, done) = match in_namespace(fd.as_fd(), &shown, enter) {
-            Ok(entered) => entered?,
+        let (fd, socket, done) = match away(&shown, look) {
+            Ok(entered) => entered,
             Err(KernelError::Call { errno: Errno::EINVAL, .. }) => {
                 return Err(NetnsError::NotNetns { path: shown, seen: "a namespace of another kind" });
             }
@@ -146,11 +154,28 @@ impl Netns {
     ///
     /// The namespace cannot be entered, or `work` panics.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
-        in_namespace(self.fd.as_fd(), &self.path, work)
+        on_thread(&self.path, || {
+            enter(&self.fd, &self.path)?;
+            Ok(work())
+        })
+    }
+
+    /// The same on a thread that stands ready: for short work that owns what it needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`].
+    pub(super) fn visit<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, KernelError> {
+        let fd = self.fd.try_clone().map_err(|error| KernelError::io("duplicate", &*self.path, &error))?;
+        let shown = self.path.clone();
+        away(&self.path, move || {
+            enter(&fd, &shown)?;
+            Ok(work())
+        })
     }
 }
 
-/// The namespace that the agent itself is in. For identity only: it is never entered or plugged.
+/// The namespace that the agent itself is in: for identity, and for threads that come home. It is never plugged.
 pub(super) fn own_netns() -> Result<File, KernelError> {
     const OWN: &str = "/proc/thread-self/ns/net";
     File::open(OWN).map_err(|error| KernelError::io("open", OWN, &error))
@@ -166,11 +191,26 @@ pub(super) fn own_cookie() -> Result<u64, KernelError> {
     }
 }
 
-fn in_namespace<T: Send>(fd: BorrowedFd<'_>, shown: &str, work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
-    on_thread(shown, || {
-        setns(fd, CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("setns", shown, errno))?;
-        Ok(work())
-    })
+fn enter(fd: &OwnedFd, shown: &str) -> Result<(), KernelError> {
+    setns(fd, CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("setns", shown, errno))
+}
+
+/// Runs `work`, which may leave the agent's namespace, on a thread that stands ready for such, and is home again when this
+/// returns. One that does not get home ends.
+fn away<T: Send + 'static>(
+    shown: &str,
+    work: impl FnOnce() -> Result<T, KernelError> + Send + 'static,
+) -> Result<T, KernelError> {
+    static HOME: OnceLock<File> = OnceLock::new();
+    static THREADS: Standing = Standing::new();
+    let home = match HOME.get() {
+        Some(home) => home,
+        None => own_netns().map(|own| HOME.get_or_init(|| own))?,
+    };
+    THREADS.run(shown, move || {
+        let done = work();
+        (done, setns(home, CloneFlags::CLONE_NEWNET).is_ok())
+    })?
 }
 
 /// Runs `work` on a fresh thread in a fresh namespace that nobody else sees and that ends with the thread.
@@ -247,10 +287,10 @@ impl NetnsDir {
     /// # Errors
     ///
     /// As [`Self::create`].
-    pub(super) fn create_and<T: Send>(
+    pub(super) fn create_and<T: Send + 'static>(
         &self,
         name: &str,
-        work: impl FnOnce() -> T + Send,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(Netns, T), KernelError> {
         /// Of the thread and not of the process: it is the one that has left.
         const OWN: &str = "/proc/thread-self/ns/net";
@@ -259,17 +299,18 @@ impl NetnsDir {
         let _making = self.half_made();
         // The file is ours only if we made it: another one may be somebody's namespace.
         File::create_new(&path).map_err(|error| KernelError::io("create", &*shown, &error))?;
-        let made = on_thread(&shown, || {
+        let object = shown.clone();
+        let make = move || {
             let failed = |operation| {
-                let object = shown.clone();
+                let object = object.clone();
                 move |errno| KernelError::call(operation, object, errno)
             };
             unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("unshare", "a namespace", errno))?;
             mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(failed("mount"))?;
             let fd = open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
             Ok((fd, RouteSocket::open()?, work()))
-        });
-        let (fd, socket, done) = made.inspect_err(|_| {
+        };
+        let (fd, socket, done) = away(&shown, make).inspect_err(|_| {
             let _ = self.remove(name);
         })?;
         let (cookie, first) = (socket.cookie(), Mutex::new(Some(socket)));

@@ -9,10 +9,9 @@
 
 use std::{
     collections::VecDeque,
-    fs,
+    fs, mem,
     os::unix::fs::MetadataExt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use netlink_packet_route::{
@@ -46,6 +45,9 @@ struct State {
     free: VecDeque<Parked>,
     /// Files that are being taken: they are nobody's leftovers.
     taken: Vec<String>,
+    /// Those of them that nobody needs: the panel has its new name. They go behind the reply, for the kernel waits for all readers
+    /// of a mount that goes.
+    outlived: Vec<String>,
     /// How many were parked.
     parked: u64,
     /// What the kernel shows of a bridge that is as new.
@@ -69,7 +71,7 @@ impl Park {
 
     /// A parked panel under a new name, if there is one. `None` also where it is not as it was parked: it is left to be
     /// taken down.
-    pub(super) fn take(self: &Arc<Self>, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {
+    pub(super) fn take(&self, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {
         let (parked, new) = {
             let mut state = self.state();
             let Some(parked) = state.free.pop_front() else { return Ok(None) };
@@ -81,16 +83,24 @@ impl Park {
             self.forget(&parked.name);
             return taken.map(|_| None);
         }
-        // The kernel waits for all readers of the mount that goes: nobody else needs to. A name that stays is still known as
-        // taken: it is nobody's leftover as long as this agent lives.
-        let (park, dir, old) = (Arc::clone(self), dir.clone(), parked.name.clone());
-        let unname = move || match dir.remove(&old) {
-            Ok(()) => park.forget(&old),
-            Err(error) => tracing::warn!(%error, "a panel also keeps the name that it was parked under"),
-        };
-        let started = thread::Builder::new().name("podwire-park".to_owned()).spawn(unname);
-        started.map_err(|error| KernelError::io("start a thread for", name, &error))?;
+        self.state().outlived.push(parked.name.clone());
         Ok(Some(parked))
+    }
+
+    /// Takes away the names that panels had while they were parked.
+    pub(super) fn unname(&self, dir: &NetnsDir) -> Result<(), KernelError> {
+        let outlived = mem::take(&mut self.state().outlived);
+        let mut done = Ok(());
+        for name in outlived {
+            match dir.remove(&name) {
+                Ok(()) => self.forget(&name),
+                Err(error) => {
+                    self.state().outlived.push(name);
+                    done = Err(error);
+                }
+            }
+        }
+        done
     }
 
     fn forget(&self, name: &str) {

@@ -22,17 +22,19 @@ pub(super) fn retire(dir: &NetnsDir, panel: &str, cookie: u64) -> Result<(), Ker
     dir.rename(panel, &format!("{RETIRED_PREFIX}{cookie:x}"))
 }
 
-/// Parks retired panels as long as there is room, and removes the others. Bridges go one by one, each with its own hold of RTNL: a namespace that ends with many
-/// bridges in it holds everybody up for as long as they all take together.
+/// Parks retired panels as long as there is room, and removes the others, and the names that nobody needs. Bridges go one by
+/// one, each with its own hold of RTNL: a namespace that ends with many bridges in it holds everybody up for as long as they all
+/// take together.
 ///
 /// One that cannot be removed does not keep the others; the first error is returned.
 pub(super) fn reap(dir: &NetnsDir, park: &Park) -> Result<(), KernelError> {
+    let unnamed = park.unname(dir);
     let names = dir.names()?;
     let strays = park.strays(dir, &names)?;
     let retired = names.iter().filter(|name| name.starts_with(RETIRED_PREFIX)).chain(&strays);
     let away = |name: &String| if park.park(dir, name)? { Ok(()) } else { take_down(dir, name) };
     let done: Vec<Result<(), KernelError>> = retired.map(away).collect();
-    done.into_iter().collect()
+    done.into_iter().chain([unnamed]).collect()
 }
 
 /// Removes a bridge and rests for as long as that took: others get at least half of the time. Of it the kernel holds RTNL

@@ -222,7 +222,7 @@ impl Site for LinuxSite {
 
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
         if let Some(panel) = &self.panel {
-            panel.netns.run(silence).flatten().map_err(|source| StepFailed { at: 0, source })?;
+            panel.netns.visit(silence).flatten().map_err(|source| StepFailed { at: 0, source })?;
         }
         Executor::new(self).run(steps)
     }

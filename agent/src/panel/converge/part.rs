@@ -17,7 +17,7 @@ use crate::{
         step::Step,
     },
     kernel::PanelPart,
-    panel::{error::ChangeError, glance::Spots, ledger::Known},
+    panel::{glance::Spots, ledger::Known},
 };
 
 use super::{Converge, Means};
@@ -52,18 +52,19 @@ impl Converge {
         heard: Option<&Part>,
         known: Known,
         means: &Means<'_>,
-    ) -> Result<Option<Self>, ChangeError> {
+    ) -> Option<Self> {
         let Known { desired: before, sandboxes, highest } = known;
         let whole = wanted.map_or_else(|| Arc::clone(&before), |wanted| Arc::new(desired(wanted)));
         let part = match heard {
             Some(heard) => Part::of(&heard.nics, &heard.bridges, &whole),
             None => Part::between(&before, &whole),
         };
-        let Some(part) = part else { return Ok(None) };
+        let part = part?;
         let (target, former) = (part.within(&whole), part.within(&before));
         let partial = Partial { part, whole, sandboxes, spots: Spots::new() };
-        let converge = Self::open(key, Arc::new(target), Some(former), Some((partial, highest)), means)?;
-        Ok(converge.explains_itself().then_some(converge))
+        let converge = Self::open(key, Arc::new(target), Some(former), Some((partial, highest)), means);
+        // What cannot be looked at in part is looked at as a whole, and says so then.
+        converge.ok().filter(Self::explains_itself)
     }
 
     /// Whether all that a look at a part saw and would do is of that part: its pods are there as they were, and nothing is in the way.

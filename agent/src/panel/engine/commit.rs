@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{sync::oneshot, task::spawn_blocking, time::sleep};
 use tracing::{Instrument, Span};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         intent::{Generation, Intent},
         name::TopologyKey,
         part::Part,
+        step::Step,
     },
     metrics::Stage,
     store::Record,
@@ -75,26 +76,40 @@ impl Engine {
         lease: Lease,
     ) -> Result<TopologyView, ChangeError> {
         let key = intent.key().clone();
-        let prepared = match self.prepare_part(&key, Some(Arc::clone(&intent)), None, known).await {
-            Some(part) => Ok(part),
-            None => self.prepare(&key, Some(Arc::clone(&intent)), former.clone()).await,
-        };
-        let prepared = prepared.and_then(|prepared| prepared.refuse_trouble().map(|()| prepared));
-        let prepared = prepared.inspect_err(|_| self.ledger().abort(&key))?;
         let stored_before = former.as_ref() == Some(&intent);
+        let (looked, ready) = oneshot::channel();
+        let (proven, proof) = oneshot::channel();
+        let prepare_part = self.preparing_part(&key, Some(Arc::clone(&intent)), None, known);
+        let prepare = self.preparing(&key, Some(Arc::clone(&intent)), former.clone());
+        // On one thread from the first look to the last: each time that another one takes over costs its turn of the scheduler.
+        let work = self.work(&key, move || {
+            let prepared = prepare_part().map_or_else(prepare, Ok)?;
+            prepared.refuse_trouble()?;
+            let (proof_first, partial) = (prepared.needs_proof(), prepared.is_partial());
+            // It is heard: who waits for it waits for the result too.
+            let _ = looked.send(());
+            if proof_first && proof.blocking_recv().is_err() {
+                return Ok(None);
+            }
+            Ok(Some((partial, prepared.carry_out())))
+        });
         let store = async {
+            ready.await.ok()?;
             // What it was stays in the record: after a crash in the middle there may be devices of both.
             let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
-            if stored_before { Ok(()) } else { self.put(&key, record).await }
+            let stored = if stored_before { Ok(()) } else { self.put(&key, record).await };
+            let _ = stored.is_ok().then(|| proven.send(()));
+            Some(stored)
         };
-        let (proof_first, partial) = (prepared.needs_proof(), prepared.is_partial());
-        let work = self.work(&key, move || prepared.carry_out());
-        let (stored, worked) = if proof_first {
-            let stored = store.await.inspect_err(|_| self.ledger().abort(&key));
-            stored?;
-            (Ok(()), work.await)
-        } else {
-            tokio::join!(store, work)
+        let (stored, partial, worked) = match tokio::join!(store, work) {
+            (Some(stored), Ok(Some((partial, worked)))) => (stored, partial, worked),
+            (Some(stored), Err(error)) => (stored, false, Err(error)),
+            // Nothing was touched.
+            (stored, worked) => {
+                self.ledger().abort(&key);
+                let refused = stored.and_then(Result::err).or(worked.err());
+                return Err(refused.unwrap_or(ChangeError::Bug(key)));
+            }
         };
         let worked = match worked {
             // Whatever is odd is looked at as a whole.
@@ -115,7 +130,12 @@ impl Engine {
                     self.forget_stored_former(&key, &intent);
                 }
                 self.0.leases.notify_one();
-                self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key))
+                let view = self.publish(&key, &outcome, cause).ok_or_else(|| absent(&key));
+                if outcome.taken.contains(&Step::CreatePanel) {
+                    // The name goes that it may have been parked under.
+                    self.0.retired.notify_one();
+                }
+                view
             }
             Err(error) => Err(self.undo(&key, intent, former, unstored, error).await),
         }
@@ -215,42 +235,47 @@ impl Engine {
         wanted: Option<Arc<Intent>>,
         former: Option<Arc<Intent>>,
     ) -> Result<Converge, ChangeError> {
-        let look = move |key: &TopologyKey, means: &Means<'_>| {
-            Converge::prepare(key, wanted.as_deref(), former.as_deref(), means)
-        };
-        self.look(key, look).await
+        self.work(key, self.preparing(key, wanted, former)).await
     }
 
-    async fn look<T: Send + 'static>(
+    /// The first half of a converge, for a thread that may block.
+    pub(super) fn preparing(
         &self,
         key: &TopologyKey,
-        look: impl FnOnce(&TopologyKey, &Means<'_>) -> Result<T, ChangeError> + Send + 'static,
-    ) -> Result<T, ChangeError> {
-        let (kernel, pods, of) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
-        let metrics = self.0.metrics.clone();
-        self.work(key, move || look(&of, &Means { kernel: &*kernel, pods: &*pods, metrics: &metrics })).await
-    }
-
-    /// What a look at a part of a topology may take for given. `None`: it has to be looked at as a whole.
-    pub(super) fn known(&self, key: &TopologyKey, ledger: &Ledger) -> Option<Known> {
-        ledger.get(key).filter(|entry| self.0.healer.is_quiet(key, entry)).and_then(Entry::known)
+        wanted: Option<Arc<Intent>>,
+        former: Option<Arc<Intent>>,
+    ) -> impl FnOnce() -> Result<Converge, ChangeError> + Send + 'static {
+        self.looking(key, move |key, means| Converge::prepare(key, wanted.as_deref(), former.as_deref(), means))
     }
 
     /// The same of a part of a topology: of what a change to `wanted` concerns, or of what was `heard` of. `None`: it has to be looked
     /// at as a whole.
-    pub(super) async fn prepare_part(
+    pub(super) fn preparing_part(
         &self,
         key: &TopologyKey,
         wanted: Option<Arc<Intent>>,
         heard: Option<Part>,
         known: Option<Known>,
-    ) -> Option<Converge> {
-        let known = known?;
+    ) -> impl FnOnce() -> Option<Converge> + Send + 'static {
         let look = move |key: &TopologyKey, means: &Means<'_>| {
-            Converge::prepare_part(key, wanted.as_deref(), heard.as_ref(), known, means)
+            Converge::prepare_part(key, wanted.as_deref(), heard.as_ref(), known?, means)
         };
-        // What cannot be looked at in part is not looked at in part.
-        self.look(key, look).await.unwrap_or_default()
+        self.looking(key, look)
+    }
+
+    fn looking<T>(
+        &self,
+        key: &TopologyKey,
+        look: impl FnOnce(&TopologyKey, &Means<'_>) -> T + Send + 'static,
+    ) -> impl FnOnce() -> T + Send + 'static {
+        let (kernel, pods, key) = (Arc::clone(&self.0.kernel), Arc::clone(&self.0.pods), key.clone());
+        let metrics = self.0.metrics.clone();
+        move || look(&key, &Means { kernel: &*kernel, pods: &*pods, metrics: &metrics })
+    }
+
+    /// What a look at a part of a topology may take for given. `None`: it has to be looked at as a whole.
+    pub(super) fn known(&self, key: &TopologyKey, ledger: &Ledger) -> Option<Known> {
+        ledger.get(key).filter(|entry| self.0.healer.is_quiet(key, entry)).and_then(Entry::known)
     }
 
     /// Does what blocks on a thread that may.

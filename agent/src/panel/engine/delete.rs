@@ -95,8 +95,8 @@ impl Engine {
         former: Option<Arc<Intent>>,
         generation: Generation,
     ) -> Result<(), ChangeError> {
-        let prepared = self.prepare(key, None, former).await?;
-        let outcome = self.work(key, move || prepared.carry_out()).await?;
+        let prepare = self.preparing(key, None, former);
+        let outcome = self.work(key, move || prepare()?.carry_out()).await?;
         self.put(key, Record::Deleted { generation, at: SystemTime::now() }).await?;
         if !outcome.former_is_gone {
             // It has no intent any more, and is removed when its pods can be looked into.

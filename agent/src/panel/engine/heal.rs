@@ -9,7 +9,12 @@ use crate::{
 };
 
 use super::{
-    super::{converge::Outcome, glance::Unseen, healer::Cause, ledger::Entry},
+    super::{
+        converge::{Converge, Outcome},
+        glance::Unseen,
+        healer::Cause,
+        ledger::Entry,
+    },
     Engine,
 };
 
@@ -60,13 +65,9 @@ impl Engine {
         if explained {
             return;
         }
-        let healed = match self.prepare(key, Some(intent), former).await {
-            Ok(prepared) => {
-                let prepared = prepared.leaving_alone(fights.left_alone(now));
-                self.work(key, move || prepared.carry_out_what_can_be()).await
-            }
-            Err(error) => Err(error),
-        };
+        let prepare = self.preparing(key, Some(intent), former);
+        let left_alone = fights.left_alone(now);
+        let healed = self.work(key, move || prepare()?.leaving_alone(left_alone).carry_out_what_can_be()).await;
         self.0.metrics.work.healed(cause.word(), healed.is_ok());
         match healed {
             Ok(outcome) => self.healed(key, cause, &outcome),
@@ -82,11 +83,9 @@ impl Engine {
     /// Looks at a part of a topology of which something was heard. False: all of it has to be looked at.
     async fn glance(&self, key: &TopologyKey, cause: &Cause, part: Part) -> bool {
         let known = self.ledger().get(key).and_then(Entry::known);
-        let Some(glance) = self.prepare_part(key, None, Some(part), known).await else { return false };
-        let outcome = glance.outcome();
-        if !outcome.is_whole() {
-            return false;
-        }
+        let look = self.preparing_part(key, None, Some(part), known);
+        let outcome = self.work(key, move || Ok(look().map(Converge::outcome))).await;
+        let Some(outcome) = outcome.ok().flatten().filter(Outcome::is_whole) else { return false };
         if let Some(entry) = self.ledger().get_mut(key) {
             entry.vain.looked(boottime());
         }
