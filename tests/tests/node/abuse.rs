@@ -66,7 +66,7 @@ struct Bounds {
 /// Threads more than before: each call that looks at the kernel has one of at most 512 for that moment.
 const THREADS: usize = 512;
 /// A caller who behaves is served within this, mostly and at the worst. Two processors have the agent, the attackers and other
-/// tests to run, all of it unoptimised; seen are 200 ms and 7 s. `docs/security.md` has the figures of a machine at rest.
+/// tests to run, all of it unoptimised; seen are 200 ms and 9 s. `docs/security.md` has the figures of a machine at rest.
 const MEDIAN: Duration = Duration::from_secs(2);
 const WORST: Duration = Duration::from_secs(30);
 /// Descriptors more than an attack's own: what those who behave need, and connections on their way out.

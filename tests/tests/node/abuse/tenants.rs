@@ -17,7 +17,7 @@ use crate::{
 const RATIO: f64 = 8.0;
 /// Where calls take less than this they are all the same: with other tests beside it a call alone takes 10 to 40 ms, and the
 /// three that share two processors here are in each other's way. Who waits for the other's turn waits for seconds.
-const NOISE: Duration = Duration::from_millis(250);
+const NOISE: Duration = Duration::from_millis(500);
 
 async fn door(lab: &Lab) -> Door {
     let rights = rules([("noisy.example", "noisy", "read, write"), ("quiet.example", "lessons", "read, write")]);
