@@ -202,7 +202,7 @@ fn away<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KernelError> + Send + 'static,
 ) -> Result<T, KernelError> {
     static HOME: OnceLock<File> = OnceLock::new();
-    static THREADS: Standing = Standing::new();
+    static THREADS: Standing = Standing::new(standing::IDLE);
     let home = match HOME.get() {
         Some(home) => home,
         None => own_netns().map(|own| HOME.get_or_init(|| own))?,

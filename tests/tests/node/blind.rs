@@ -1,7 +1,5 @@
 //! A topology that cannot be looked at: it says so to everybody, and keeps nobody from the others.
 
-use std::fs;
-
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use podwire_proto::v1::{
     ListTopologiesRequest, State, Topology, TopologyEvent, WatchTopologiesRequest, WatchTopologiesResponse,
@@ -28,15 +26,14 @@ fn one(name: &str, pod: &str) -> Topology {
     }
 }
 
-/// Puts the node's own namespace in the place of a panel: the agent refuses to look into that.
+/// Puts the node's own namespace over a panel: the agent refuses to look into that. Over it and not in its place, which would
+/// be empty for a moment, in which the agent makes another panel there.
 fn blind() {
-    umount2(PANEL, MntFlags::MNT_DETACH).unwrap();
     mount(Some("/proc/self/ns/net"), PANEL, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
 }
 
 fn cure() {
     umount2(PANEL, MntFlags::MNT_DETACH).unwrap();
-    fs::remove_file(PANEL).unwrap();
 }
 
 async fn list(agent: &Agent) -> Vec<Topology> {
@@ -61,13 +58,15 @@ fn is_blind(topology: &Topology) {
 #[test]
 fn a_heal_that_fails_as_a_whole_is_told_and_keeps_no_other_topology_from_being_seen() {
     private(async |lab| {
-        lab.pods(["a", "b"]);
+        let [a, _b] = lab.pods(["a", "b"]);
         let agent = lab.agent().start().await;
         agent.apply(one("12", "a")).await.unwrap();
         agent.apply(one("13", "b")).await.unwrap();
         let mut events = watch(&agent, "").await;
         until(&mut events, |event| event.event() == TopologyEvent::Synced).await;
         blind();
+        // A change that is no work for it, but a reason to look.
+        a.ip("address add 192.0.2.1/32 dev lo");
         let told = until(&mut events, |event| {
             let changed = event.topology.as_ref().filter(|_| event.event() == TopologyEvent::Changed);
             changed.is_some_and(|now| reason(now).contains("podwire.lessons.12"))
@@ -112,7 +111,7 @@ fn a_topology_that_was_never_seen_is_failed_even_where_it_has_no_interface() {
         let bridges = agent.get("12").await.unwrap().bridges;
         assert_eq!(bridges[0].status.as_ref().unwrap().state(), State::Failed, "its bridge is none either");
         cure();
-        eventually("it is built again", async || {
+        eventually("it is seen again", async || {
             let now = agent.get("12").await.expect("it is there");
             holds(state(&now) == State::Ready, format!("{now:?}"))
         })

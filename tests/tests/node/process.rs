@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
 };
 
-use podwire_proto::v1::{GetNodeRequest, State};
+use podwire_proto::v1::{GetNodeRequest, State, Topology};
 use podwire_tests::{
     condition::{eventually, holds},
     elements::{lan, nic, plug, state, topology},
@@ -105,6 +105,28 @@ fn a_bad_setting_stops_it_with_its_name_and_value() {
             must_stop(lab.agent().with(flag, "/run/lab/plain").spawn(), &[&flag[2..], "/run/lab/plain"]).await;
         }
         assert!(!fs::exists(PATH).unwrap(), "nobody listened");
+    });
+}
+
+#[test]
+fn threads_that_stand_ready_to_open_namespaces_stay_in_none() {
+    private(async |lab| {
+        lab.pods(["a", "b"]);
+        let agent = lab.agent().start().await;
+        let attachments = vec![plug("a", nic("a", "net1"), "lan"), plug("b", nic("b", "net1"), "lan")];
+        let pair = Topology { bridges: vec![lan("lan", "10.0.0.0/24")], attachments, ..topology("12") };
+        agent.apply(pair).await.unwrap();
+        let own = fs::read_link("/proc/self/ns/net").unwrap();
+        let tasks = format!("/proc/{}/task", agent.pid());
+        // A heal may be on its way.
+        eventually("all are at home", async || {
+            let tasks = fs::read_dir(&tasks).unwrap().map(|task| task.unwrap().path());
+            let standing =
+                tasks.filter(|task| fs::read(task.join("comm")).is_ok_and(|name| name == b"podwire-netns\n"));
+            let places: Vec<_> = standing.filter_map(|task| fs::read_link(task.join("ns/net")).ok()).collect();
+            holds(!places.is_empty() && places.iter().all(|place| *place == own), format!("{places:?}, home {own:?}"))
+        })
+        .await;
     });
 }
 

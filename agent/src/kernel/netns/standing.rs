@@ -4,25 +4,41 @@
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        mpsc::{Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread,
+    thread::{Builder, ThreadId, current},
+    time::Duration,
 };
 
 use super::KernelError;
+
+/// How long a thread waits that is not the last: as long as those of tokio for what blocks.
+pub(super) const IDLE: Duration = Duration::from_secs(10);
 
 /// Threads that wait at the most; who needs more starts them, and they end with their work.
 const MOST: usize = 8;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Those that wait. A thread ends when nobody can give it work any more.
+/// Threads that wait for work. One that waits in vain for a while ends, but for the last.
 #[derive(Debug)]
-pub(super) struct Standing(Mutex<Vec<Sender<Job>>>);
+pub(super) struct Standing {
+    idle: Duration,
+    waiting: Mutex<Vec<Ready>>,
+}
+
+/// A thread that waits.
+#[derive(Debug)]
+struct Ready {
+    id: ThreadId,
+    /// It ends when nobody has this any more.
+    jobs: Sender<Job>,
+}
 
 impl Standing {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
+    /// None yet. Those that will be end after this time without work.
+    pub(super) const fn new(idle: Duration) -> Self {
+        Self { idle, waiting: Mutex::new(Vec::new()) }
     }
 
     /// Runs `work` on a thread that has no other, which may take another one afterwards if `work` says so with its result.
@@ -31,14 +47,15 @@ impl Standing {
     ///
     /// There is no thread to be had, or `work` panics.
     pub(super) fn run<T: Send + 'static>(
-        &self,
+        &'static self,
         shown: &str,
         work: impl FnOnce() -> (T, bool) + Send + 'static,
     ) -> Result<T, KernelError> {
+        // The one that came last: the others get their rest.
         let ready = self.waiting().pop();
         let thread = match ready {
             Some(thread) => thread,
-            None => start(shown)?,
+            None => self.start(shown)?,
         };
         let (reply, answer) = channel();
         let job = Box::new(move || {
@@ -46,7 +63,7 @@ impl Standing {
             let _ = reply.send(work());
         });
         let died = || KernelError::Panicked(shown.to_owned());
-        thread.send(job).map_err(|_| died())?;
+        thread.jobs.send(job).map_err(|_| died())?;
         let (done, again) = answer.recv().map_err(|_| died())?;
         let mut waiting = self.waiting();
         if again && waiting.len() < MOST {
@@ -55,39 +72,85 @@ impl Standing {
         Ok(done)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Sender<Job>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn start(&'static self, shown: &str) -> Result<Ready, KernelError> {
+        let (jobs, queue) = channel();
+        let started = Builder::new().name("podwire-netns".to_owned()).spawn(move || self.work(&queue));
+        let thread = started.map_err(|error| KernelError::io("start a thread for", shown, &error))?;
+        Ok(Ready { id: thread.thread().id(), jobs })
     }
-}
 
-fn start(shown: &str) -> Result<Sender<Job>, KernelError> {
-    let (jobs, queue) = channel::<Job>();
-    let work = move || queue.into_iter().for_each(|job| job());
-    let started = thread::Builder::new().name("podwire-netns".to_owned()).spawn(work);
-    started.map_err(|error| KernelError::io("start a thread for", shown, &error))?;
-    Ok(jobs)
+    fn work(&self, queue: &Receiver<Job>) {
+        loop {
+            match queue.recv_timeout(self.idle) {
+                Ok(job) => job(),
+                Err(RecvTimeoutError::Timeout) if !self.may_end() => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Whether the calling thread was one of several that wait, and is none any more. One that is not among them is about to
+    /// get work.
+    fn may_end(&self) -> bool {
+        let mut waiting = self.waiting();
+        let before = waiting.len();
+        if before > 1 {
+            waiting.retain(|ready| ready.id != current().id());
+        }
+        waiting.len() < before
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Ready>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread::{ThreadId, current};
+    use std::{
+        sync::{Arc, Barrier},
+        thread,
+        time::Instant,
+    };
 
     use super::*;
 
-    fn on(threads: &Standing, again: bool) -> ThreadId {
-        threads.run("a test", move || (current().id(), again)).unwrap()
+    #[test]
+    fn a_thread_is_used_again_if_it_may_be_and_never_after_a_panic() {
+        static THREADS: Standing = Standing::new(Duration::from_secs(60));
+        let on = |again: bool| THREADS.run("a test", move || (current().id(), again)).unwrap();
+        let first = on(true);
+        assert_eq!(on(false), first);
+        let second = on(true);
+        assert_ne!(second, first);
+        let panicked = THREADS.run::<()>("a test", || panic!("of the test"));
+        assert!(matches!(panicked, Err(KernelError::Panicked(_))), "{panicked:?}");
+        let third = on(true);
+        assert!(third != first && third != second);
     }
 
     #[test]
-    fn a_thread_is_used_again_if_it_may_be_and_never_after_a_panic() {
-        let threads = Standing::new();
-        let first = on(&threads, true);
-        assert_eq!(on(&threads, false), first);
-        let second = on(&threads, true);
-        assert_ne!(second, first);
-        let panicked = threads.run::<()>("a test", || panic!("of the test"));
-        assert!(matches!(panicked, Err(KernelError::Panicked(_))), "{panicked:?}");
-        let third = on(&threads, true);
-        assert!(third != first && third != second);
+    fn of_those_that_wait_in_vain_one_stays() {
+        static THREADS: Standing = Standing::new(Duration::from_millis(20));
+        let together = Arc::new(Barrier::new(3));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                let together = Arc::clone(&together);
+                scope.spawn(move || {
+                    let work = move || {
+                        together.wait();
+                        ((), true)
+                    };
+                    THREADS.run("a test", work).unwrap();
+                });
+            }
+        });
+        let began = Instant::now();
+        while THREADS.waiting().len() > 1 {
+            assert!(began.elapsed() < Duration::from_secs(60), "{:?}", THREADS.waiting());
+            thread::yield_now();
+        }
+        let last = THREADS.waiting()[0].id;
+        assert_eq!(THREADS.run("a test", || (current().id(), true)).unwrap(), last);
     }
 }
