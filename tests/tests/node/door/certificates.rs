@@ -1,6 +1,6 @@
 //! Certificates, and files with them.
 
-use std::{fs, net::IpAddr, path::PathBuf};
+use std::{fs, net::IpAddr, path::PathBuf, time::SystemTime};
 
 use podwire_client::Tls;
 use rcgen::{
@@ -39,6 +39,11 @@ impl Authority {
         self.sign(&[name], |params| {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
         })
+    }
+
+    /// One that ends then, in whole seconds.
+    pub(crate) fn until(&self, name: &str, end: SystemTime) -> Pair {
+        self.sign(&[name], |params| params.not_after = end.into())
     }
 
     /// One with a number, by which it can be revoked.
