@@ -32,6 +32,9 @@ use super::{
 /// How long an old connection may still begin calls: those that were sent before its caller knew.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long what ends with the caller's certificate has to say so.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// What a call may do: who calls, what the call needs, and the policy, which may become another one meanwhile.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
@@ -261,9 +264,9 @@ impl Access {
         status::connection_age()
     }
 
-    /// Returns when the caller's certificate has expired.
+    /// Returns when the caller's certificate expires: a little before that, for then the connection is cut.
     pub(super) async fn expired(&self) -> Status {
-        until(self.caller.life().expires).await;
+        until(self.caller.life().expires.map(|expires| expires.checked_sub(LAST_WORDS).unwrap_or(expires))).await;
         self.cut(status::certificate_expired(&self.caller.identity().to_string()))
     }
 

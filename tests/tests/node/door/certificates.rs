@@ -3,7 +3,7 @@
 #[path = "../../../../client/tests/tls/certificates.rs"]
 mod issued;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::SystemTime};
 
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber, date_time_ymd};
 
@@ -19,6 +19,11 @@ pub(crate) fn files(directory: PathBuf, ca: &Authority, pair: &Pair) -> Files {
 }
 
 impl Authority {
+    /// One that ends then, in whole seconds.
+    pub(crate) fn until(&self, name: &str, end: SystemTime) -> Pair {
+        self.sign(&[name], |params| params.not_after = end.into())
+    }
+
     /// A certificate with a number, by which it can be revoked.
     pub(crate) fn numbered(&self, name: &str, number: u64) -> Pair {
         self.sign(&[name], |params| params.serial_number = Some(number.into()))

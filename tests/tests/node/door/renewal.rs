@@ -1,15 +1,19 @@
 //! Certificates that are renewed, and connections that grow old.
 
-use std::time::Duration;
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
-use podwire_client::{Client, WatchRequest};
-use podwire_proto::v1::TopologyEvent;
+use podwire_client::{CaptureRequest, Client, WatchRequest};
+use podwire_proto::v1::{Topology, TopologyEvent};
 use podwire_tests::{
     condition::{PATIENCE, eventually},
-    elements::topology,
+    elements::{link, nic, topology},
     lab::agent::AgentBuilder,
 };
 use tokio::time::timeout;
+use tonic::Code;
 
 use super::{
     ADDRESS, Door,
@@ -103,6 +107,37 @@ fn whose_certificate_is_revoked_does_not_get_in_from_then_on() {
         super::write(&crl, &other.revoked(&[7]));
         eventually("nobody is revoked", async || comes(8).await).await;
         comes(7).await.unwrap();
+    });
+}
+
+#[test]
+fn a_capture_ends_with_its_callers_certificate_and_says_so() {
+    private(async |lab| {
+        lab.pods(["a", "b"]);
+        let path = lab.directory().join("audit.log");
+        let to = path.display().to_string();
+        let policy = rules([("a.example", "lessons", "capture"), ("w.example", "*", "read, write")]);
+        let door = Door::open_with(lab, &policy, |agent| agent.arg("--audit-log").arg(to)).await;
+        let wire = Topology { links: vec![link("w", nic("a", "net1"), nic("b", "net1"))], ..topology("12") };
+        door.client("w.example").await.apply(wire).until_ready().await.unwrap();
+        let end = SystemTime::now() + Duration::from_secs(8);
+        let files = Files::new(lab.directory().join("brief"), &door.authority, &door.authority.until("a.example", end));
+        let client = Client::builder().tls(files.tls()).connect(format!("tls://{ADDRESS}")).await.unwrap();
+        let mut film = client.capture(CaptureRequest::link("lessons", "12", "w")).await.unwrap();
+        let ended = async {
+            loop {
+                match film.next().await {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => break error,
+                    None => panic!("it ended as if all were well"),
+                }
+            }
+        };
+        let error = timeout(PATIENCE, ended).await.expect("it ends");
+        assert_eq!((error.code(), error.reason()), (Code::Unauthenticated, Some("CERTIFICATE_EXPIRED")), "{error}");
+        assert!(SystemTime::now() + Duration::from_secs(2) > end, "not long before its time");
+        let audit = fs::read_to_string(path).unwrap();
+        assert!(audit.lines().last().unwrap().contains("CERTIFICATE_EXPIRED"), "{audit}");
     });
 }
 
