@@ -121,7 +121,11 @@ fn a_capture_ends_with_its_callers_certificate_and_says_so() {
         let wire = Topology { links: vec![link("w", nic("a", "net1"), nic("b", "net1"))], ..topology("12") };
         door.client("w.example").await.apply(wire).until_ready().await.unwrap();
         let end = SystemTime::now() + Duration::from_secs(8);
-        let files = certificates::files(lab.directory().join("brief"), &door.authority, &door.authority.until("a.example", end));
+        let files = certificates::files(
+            lab.directory().join("brief"),
+            &door.authority,
+            &door.authority.until("a.example", end),
+        );
         let client = Client::builder().tls(files.tls()).connect(format!("tls://{ADDRESS}")).await.unwrap();
         let mut film = client.capture(CaptureRequest::link("lessons", "12", "w")).await.unwrap();
         let ended = async {
