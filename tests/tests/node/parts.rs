@@ -224,7 +224,7 @@ fn damage_elsewhere_at_the_same_time_is_healed() {
         let damage = [
             "-n p4 address del 10.13.0.2/24 dev net13",
             "-n p1 link set net5 mtu 1300",
-            "-n podwire.lessons.default link add stranger type dummy",
+            "-n podwire.lessons.default link add stranger type bridge",
         ];
         for (turn, damage) in damage.into_iter().enumerate() {
             rest(&engine, &notes).await;
