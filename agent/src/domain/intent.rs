@@ -122,6 +122,13 @@ impl Intent {
         self.assigned.values().map(|assigned| &assigned.nic)
     }
 
+    /// Whether it has the NICs, addresses and VLANs of the node that another one has.
+    pub fn claims_the_same(&self, other: &Self) -> bool {
+        self.nics().eq(other.nics())
+            && self.device_addresses().eq(other.device_addresses())
+            && self.vlans().eq(other.vlans())
+    }
+
     /// Keeps only links and attachments all of whose NICs are wanted, and no bridge that is left without any.
     pub fn retain(&mut self, wanted: impl Fn(&NicKey) -> bool) {
         let unwanted = self.assigned.iter().filter(|(_, assigned)| !wanted(&assigned.nic));

@@ -151,16 +151,20 @@ impl Ledger {
     /// forgotten: whether something of it may be left.
     pub(super) fn begin(&mut self, intent: Arc<Intent>) -> bool {
         let key = intent.key().clone();
-        let before = if let Some(entry) = self.entries.get_mut(&key) {
-            entry.under_way = true;
-            let before = std::mem::replace(&mut entry.intent, intent);
-            entry.former.replace(before)
-        } else {
+        let Some(entry) = self.entries.get_mut(&key) else {
             self.entries.insert(key.clone(), Entry { under_way: true, ..Entry::new(intent) });
-            None
+            self.index(&key);
+            return false;
         };
-        self.index(&key);
-        before.is_some()
+        entry.under_way = true;
+        let same = entry.intent.claims_the_same(&intent);
+        let before = std::mem::replace(&mut entry.intent, intent);
+        let forgotten = entry.former.replace(before).is_some();
+        // A large topology has thousands, of which most changes change none.
+        if !same || forgotten {
+            self.index(&key);
+        }
+        forgotten
     }
 
     /// Something may be left of what a topology was, or was to be: it keeps its claims until it is gone. False: there is no
@@ -184,14 +188,17 @@ impl Ledger {
     /// The change is certain: what it was is forgotten.
     pub(super) fn settle(&mut self, key: &TopologyKey, lease: Lease) {
         if let Some(entry) = self.entries.get_mut(key) {
-            (entry.former, entry.under_way) = (None, false);
+            entry.under_way = false;
+            let same = entry.former.take().is_none_or(|former| former.claims_the_same(&entry.intent));
             if lease == Lease::Renewed {
                 entry.lease_ends = entry.intent.spec.lease.map(|lease| boottime() + lease);
             }
             entry.failures.retain(|id, _| entry.intent.assigned.contains_key(id));
             self.deleted.remove(key);
+            if !same {
+                self.index(key);
+            }
         }
-        self.index(key);
     }
 
     /// The change failed: what it was is again what it shall be.
