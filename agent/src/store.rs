@@ -104,8 +104,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Stores a record some time, before all that is stored after it. Whether it is on the disk nobody is told: for what only
     /// makes the next start easier.
-    fn put_unwaited(&self, key: &TopologyKey, record: &Record) {
-        let _ = self.put(key, record);
+    fn put_unwaited(&self, key: &TopologyKey, record: Record) {
+        let _ = self.put(key, &record);
     }
 
     /// Forgets a record. An absent one is forgotten already.

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use crate::domain::{
     desired::{Nic, Wire},
     intent::NicKey,
+    spec::InterfaceId,
+    status::InterfaceStatus,
 };
 
 use super::view::TopologyView;
@@ -45,13 +47,17 @@ type Ups = BTreeMap<NicKey, bool>;
 /// `carrier lost: lessons/a/net1 (its cable is pulled); carrier back: lessons/b/net1`. `None`: all interfaces that were there and are
 /// there have what they had.
 pub(super) fn news(before: &TopologyView, now: &TopologyView, ups: &Ups) -> Option<String> {
-    let carrier = |view: &TopologyView, nic: &Nic| {
-        view.interfaces.get(&nic.id).filter(|status| status.index.is_some()).map(|status| status.carrier)
+    // Of a large topology most change nothing.
+    let differs = |(id, is): &(&InterfaceId, &InterfaceStatus)| {
+        let was = before.interfaces.get(id).filter(|was| was.index.is_some() && is.index.is_some());
+        was.is_some_and(|was| was.carrier != is.carrier)
     };
-    let changed = |to: bool| {
-        let nics = now.desired.nics.iter();
-        nics.filter(move |nic| (carrier(before, nic), carrier(now, nic)) == (Some(!to), Some(to)))
-    };
+    let carrier: BTreeMap<_, _> = now.interfaces.iter().filter(differs).map(|(id, is)| (id, is.carrier)).collect();
+    if carrier.is_empty() {
+        return None;
+    }
+    let carrier = &carrier;
+    let changed = |to: bool| now.desired.nics.iter().filter(move |nic| carrier.get(&nic.id) == Some(&to));
     let lost = changed(false).map(|nic| format!("{}{}", nic.key, why(nic, ups))).collect::<Vec<_>>();
     let back = changed(true).map(|nic| nic.key.to_string()).collect::<Vec<_>>();
     let news: Vec<_> = [("carrier lost", lost), ("carrier back", back)]

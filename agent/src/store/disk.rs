@@ -137,11 +137,11 @@ impl DiskStore {
         self.ask(Request::Write(Change { slot, value }, reply), &answer)
     }
 
-    /// The same, and nobody waits for it or is told.
-    fn change_unwaited(&self, slot: Slot, value: Option<Vec<u8>>) {
+    /// Empties a slot; nobody waits for it or is told.
+    fn empty_unwaited(&self, slot: Slot) {
         let (reply, _) = sync_channel(1);
         if let Some(requests) = &self.requests {
-            let _ = requests.send(Request::Write(Change { slot, value }, reply));
+            let _ = requests.send(Request::Write(Change { slot, value: None }, reply));
         }
     }
 
@@ -171,9 +171,10 @@ impl Store for DiskStore {
         self.change(Slot::topology(key), Some(self.encode(record)?))
     }
 
-    fn put_unwaited(&self, key: &TopologyKey, record: &Record) {
-        let Ok(bytes) = codec::encode(record) else { return };
-        self.change_unwaited(Slot::topology(key), Some(bytes));
+    fn put_unwaited(&self, key: &TopologyKey, record: Record) {
+        if let Some(requests) = &self.requests {
+            let _ = requests.send(Request::Later(Slot::topology(key), record));
+        }
     }
 
     fn forget(&self, key: &TopologyKey) -> Result<(), StoreError> {
@@ -181,7 +182,7 @@ impl Store for DiskStore {
     }
 
     fn forget_unwaited(&self, key: &TopologyKey) {
-        self.change_unwaited(Slot::topology(key), None);
+        self.empty_unwaited(Slot::topology(key));
     }
 
     fn announcements(&self) -> Result<Vec<Announcement>, StoreError> {
@@ -193,7 +194,7 @@ impl Store for DiskStore {
     }
 
     fn forget_announcement(&self, sandbox: &SandboxId) {
-        self.change_unwaited(Slot::announcement(sandbox), None);
+        self.empty_unwaited(Slot::announcement(sandbox));
     }
 }
 

@@ -200,7 +200,7 @@ impl Engine {
     /// Nothing is left of what a topology was: neither must the next start take anything for that. Under its turn.
     pub(super) fn forget_stored_former(&self, key: &TopologyKey, intent: &Arc<Intent>) {
         let record = Record::Live { intent: Arc::clone(intent), former: None };
-        self.0.store.put_unwaited(key, &record);
+        self.0.store.put_unwaited(key, record);
     }
 
     /// Stores what the ledger has of a topology, with a refused intent as what it was: there may be devices of it.

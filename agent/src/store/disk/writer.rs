@@ -8,7 +8,10 @@ use std::{
 
 use redb::Database;
 
-use crate::{metrics::Metrics, store::StoreError};
+use crate::{
+    metrics::Metrics,
+    store::{Record, StoreError, codec},
+};
 
 use super::{
     OpenError,
@@ -34,6 +37,8 @@ type Reply<T> = SyncSender<Result<T, StoreError>>;
 pub(super) enum Request {
     /// To make a change durable.
     Write(Change, Reply<()>),
+    /// The same of a record, in its order; nobody waits for it or is told, not even for the bytes that it becomes.
+    Later(Slot, Record),
     /// To read everything.
     Load(Reply<Contents>),
 }
@@ -65,6 +70,9 @@ impl Writer {
                     Request::Write(change, reply) => {
                         changes.push(change);
                         replies.push(reply);
+                    }
+                    Request::Later(slot, record) => {
+                        changes.extend(codec::encode(&record).ok().map(|bytes| Change { slot, value: Some(bytes) }));
                     }
                     Request::Load(reply) => {
                         // It sees what was asked for before it.

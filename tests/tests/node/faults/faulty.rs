@@ -156,7 +156,7 @@ impl Store for FaultyStore {
         self.store.put(key, record)
     }
 
-    fn put_unwaited(&self, key: &TopologyKey, record: &Record) {
+    fn put_unwaited(&self, key: &TopologyKey, record: Record) {
         // Nobody is told what becomes of it.
         self.store.put_unwaited(key, record);
     }
