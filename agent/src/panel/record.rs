@@ -50,6 +50,19 @@ pub(super) fn record(entry: &mut Entry, outcome: &Outcome) -> TopologyView {
     view
 }
 
+/// Writes down what a look at a part saw, where that is what was published before. False: it is not.
+pub(super) fn confirm(entry: &mut Entry, outcome: &Outcome) -> bool {
+    let seen = interfaces(entry, outcome);
+    let published = entry.published.as_ref().filter(|before| before.intent == entry.intent);
+    let same = published.is_some_and(|before| {
+        entry.trouble == before.trouble && seen.iter().all(|(id, status)| before.interfaces.get(id) == Some(status))
+    });
+    if same {
+        note_look(entry, outcome);
+    }
+    same
+}
+
 /// Writes down what a look saw.
 fn note_look(entry: &mut Entry, outcome: &Outcome) {
     let parents = outcome.observed.devices.values().map(|(index, _)| *index);

@@ -14,6 +14,7 @@ use super::{
         glance::Unseen,
         healer::Cause,
         ledger::Entry,
+        record::confirm,
     },
     Engine,
 };
@@ -86,10 +87,13 @@ impl Engine {
         let look = self.preparing_part(key, None, Some(part), known);
         let outcome = self.work(key, move || Ok(look().map(Converge::outcome))).await;
         let Some(outcome) = outcome.ok().flatten().filter(Outcome::is_whole) else { return false };
-        if let Some(entry) = self.ledger().get_mut(key) {
+        let confirmed = self.ledger().get_mut(key).is_some_and(|entry| {
             entry.vain.looked(boottime());
+            confirm(entry, &outcome)
+        });
+        if !confirmed {
+            self.publish(key, &outcome, &cause.to_string());
         }
-        self.publish(key, &outcome, &cause.to_string());
         true
     }
 
