@@ -1,6 +1,8 @@
 //! A node with a thousand topologies: what one more costs, and what the agent costs while nothing happens.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs, thread,
     time::{Duration, Instant},
 };
@@ -135,7 +137,7 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
     loop {
         let before = switches(pid)?;
         thread::sleep(Duration::from_secs(1));
-        if switches(pid)? - before < REST {
+        if wakeups(pid, &before)? < REST {
             break;
         }
         ensure!(began.elapsed() < Duration::from_secs(120), "the agent does not come to rest after its start");
@@ -143,7 +145,7 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
     let before = switches(pid)?;
     let span = if bench.small { BRIEFLY } else { WHILE };
     thread::sleep(span);
-    samples.push("wakeups", (switches(pid)? - before) / span.as_secs_f64());
+    samples.push("wakeups", wakeups(pid, &before)? / span.as_secs_f64());
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
     let kib: f64 = kib.trim().trim_end_matches(" kB").parse()?;
@@ -151,15 +153,22 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
     Ok(side)
 }
 
-/// How often the threads of a process have gone to sleep by themselves.
-fn switches(pid: nix::unistd::Pid) -> Result<f64> {
-    let mut sum = 0.0;
+/// How often each thread of a process has gone to sleep by itself.
+fn switches(pid: nix::unistd::Pid) -> Result<BTreeMap<OsString, f64>> {
+    let mut all = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+        let task = task?;
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
         let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        sum += count.and_then(|count| count.trim().parse::<f64>().ok()).unwrap_or(0.0);
+        all.insert(task.file_name(), count.and_then(|count| count.trim().parse().ok()).unwrap_or(0.0));
     }
-    Ok(sum)
+    Ok(all)
+}
+
+/// How often they have since then. One that has ended meanwhile took its count along.
+fn wakeups(pid: nix::unistd::Pid, before: &BTreeMap<OsString, f64>) -> Result<f64> {
+    let more = |(thread, count): (&OsString, &f64)| count - before.get(thread).unwrap_or(&0.0);
+    Ok(switches(pid)?.iter().map(more).sum())
 }
 
 fn reads(bench: &Bench, side: &Side, count: usize, samples: &mut Samples) -> Result<()> {
