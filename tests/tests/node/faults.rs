@@ -1,5 +1,6 @@
 //! All or nothing: every step of a change fails once, on the real kernel; so does every look, and every write to the store.
 
+mod crowded;
 mod faulty;
 mod healed;
 mod twice;

@@ -41,6 +41,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// And at last.
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How far a change has come.
+enum Work {
+    /// To its end.
+    Done(Result<Outcome, ChangeError>),
+    /// Only what is stored proves what it makes.
+    Waits(Converge),
+}
+
 impl Engine {
     /// Runs a change in a task of its own: a caller that goes away does not cut it in half.
     pub(super) async fn undisturbed<T, F>(
@@ -78,31 +86,31 @@ impl Engine {
         let key = intent.key().clone();
         let stored_before = former.as_ref() == Some(&intent);
         let (looked, ready) = oneshot::channel();
-        let (proven, proof) = oneshot::channel();
         let prepare_part = self.preparing_part(&key, Some(Arc::clone(&intent)), None, known);
         let prepare = self.preparing(&key, Some(Arc::clone(&intent)), former.clone());
         // On one thread from the first look to the last: each time that another one takes over costs its turn of the scheduler.
         let work = self.work(&key, move || {
             let prepared = prepare_part().map_or_else(prepare, Ok)?;
             prepared.refuse_trouble()?;
-            let (proof_first, partial) = (prepared.needs_proof(), prepared.is_partial());
+            let partial = prepared.is_partial();
             // It is heard: who waits for it waits for the result too.
             let _ = looked.send(());
-            if proof_first && proof.blocking_recv().is_err() {
-                return Ok(None);
-            }
-            Ok(Some((partial, prepared.carry_out())))
+            // Who waits for the store gives up the thread: the store needs one.
+            let work = if prepared.needs_proof() { Work::Waits(prepared) } else { Work::Done(prepared.carry_out()) };
+            Ok((partial, work))
         });
         let store = async {
             ready.await.ok()?;
             // What it was stays in the record: after a crash in the middle there may be devices of both.
             let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
-            let stored = if stored_before { Ok(()) } else { self.put(&key, record).await };
-            let _ = stored.is_ok().then(|| proven.send(()));
-            Some(stored)
+            Some(if stored_before { Ok(()) } else { self.put(&key, record).await })
         };
         let (stored, partial, worked) = match tokio::join!(store, work) {
-            (Some(stored), Ok(Some((partial, worked)))) => (stored, partial, worked),
+            (Some(stored), Ok((partial, Work::Done(worked)))) => (stored, partial, worked),
+            (Some(Ok(())), Ok((partial, Work::Waits(prepared)))) => {
+                (Ok(()), partial, self.work(&key, move || prepared.carry_out()).await)
+            }
+            // It died at its work.
             (Some(stored), Err(error)) => (stored, false, Err(error)),
             // Nothing was touched.
             (stored, worked) => {
