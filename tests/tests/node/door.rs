@@ -13,14 +13,15 @@ pub(crate) mod wire;
 
 use std::{fs, path::PathBuf};
 
-use podwire_client::{Client, Error, Tls};
+use podwire_client::{Capture, Client, Error, Tls};
 use podwire_tests::{
-    condition::eventually,
+    condition::{PATIENCE, eventually},
     lab::{
         Lab,
         agent::{Agent, AgentBuilder},
     },
 };
+use tokio::time::timeout;
 use tonic::Code;
 
 use certificates::{Authority, Files, files};
@@ -106,6 +107,20 @@ fn rule(identity: &str, namespace: &str, verbs: &str) -> String {
 pub(crate) fn rules<const N: usize>(rules: [(&str, &str, &str); N]) -> String {
     let lines = rules.map(|(identity, namespace, verbs)| rule(identity, namespace, verbs));
     format!("rules:\n{}", lines.concat())
+}
+
+/// Why a capture is cut off: it ends, and not well.
+async fn end_of(film: &mut Capture) -> Error {
+    let ended = async {
+        loop {
+            match film.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error,
+                None => panic!("it ended as if all were well"),
+            }
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("it ends")
 }
 
 /// Asserts that the policy refused it.

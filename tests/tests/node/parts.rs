@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -16,7 +15,7 @@ use podwire_agent::{
         status::State,
     },
     kernel::{Ear, Kernel, KernelError, LinuxKernel, NetnsDir, Site, SiteView},
-    panel::{Change, Engine, EngineConfig, Fence, TopologyView},
+    panel::{Change, Engine, Fence, TopologyView},
     pods::NamedPods,
     store::MemoryStore,
 };
@@ -92,18 +91,9 @@ impl Kernel for Noted {
 
 async fn engine(notes: &Notes) -> Engine {
     let dir = NetnsDir::new("/run/netns");
-    let config = EngineConfig {
-        node_name: "lab".to_owned(),
-        netns_dir: PathBuf::from("/run/netns"),
-        state_dir: PathBuf::from("/run/lab/unused"),
-        node_devices: vec![],
-        allow_netns: false,
-        max_topologies: 16,
-        parked_panels: 0,
-    };
     let kernel = Noted { kernel: LinuxKernel::new(dir.clone()).unwrap(), notes: notes.clone() };
     let pods = Arc::new(NamedPods::new(dir));
-    Engine::start_with(config, Arc::new(kernel), pods, Arc::new(MemoryStore::default()), None).await.unwrap()
+    Engine::start_with(faults::config(), Arc::new(kernel), pods, Arc::new(MemoryStore::default()), None).await.unwrap()
 }
 
 fn key() -> TopologyKey {
@@ -123,8 +113,7 @@ fn wire(n: usize) -> LinkSpec {
 }
 
 async fn change(engine: &Engine, edit: Edit) -> TopologyView {
-    let change = Change { key: key(), edit, fence: Fence::default(), quota: Quota::default(), until: None };
-    engine.change(change).await.unwrap().unwrap()
+    change_or_gone(engine, edit).await.unwrap()
 }
 
 fn cable(n: usize, up: bool) -> Edit {
@@ -138,15 +127,18 @@ fn slow(n: usize) -> Edit {
 }
 
 /// A large topology that is at rest.
-async fn large(engine: &Engine, notes: &Notes) {
-    change(engine, Edit::CreateBridge(faults::bridge("lan", "10.100.0.0/24"))).await;
+async fn large() -> (Engine, Notes) {
+    let notes = Notes::default();
+    let engine = engine(&notes).await;
+    change(&engine, Edit::CreateBridge(faults::bridge("lan", "10.100.0.0/24"))).await;
     for n in 0..LINKS {
-        change(engine, Edit::CreateLink(Box::new(wire(n)))).await;
+        change(&engine, Edit::CreateLink(Box::new(wire(n)))).await;
     }
     for pod in PODS {
-        change(engine, Edit::Attach(faults::plug(&format!("plug-{pod}"), pod, "lan0", "lan"))).await;
+        change(&engine, Edit::Attach(faults::plug(&format!("plug-{pod}"), pod, "lan0", "lan"))).await;
     }
-    rest(engine, notes).await;
+    rest(&engine, &notes).await;
+    (engine, notes)
 }
 
 /// Waits until all was looked at once after whatever is still heard of it: a look at a part needs that.
@@ -163,9 +155,7 @@ async fn rest(engine: &Engine, notes: &Notes) {
 fn a_cable_and_an_impairment_look_at_the_pods_of_their_link_and_at_nothing_else() {
     private(async |lab| {
         let pods = lab.pods(PODS);
-        let notes = Notes::default();
-        let engine = engine(&notes).await;
-        large(&engine, &notes).await;
+        let (engine, notes) = large().await;
 
         let carrier = |up: bool| {
             let has = |pod: usize| pods[pod].link("net6")["operstate"] == "UP";
@@ -217,9 +207,7 @@ async fn assert_at_rest(engine: &Engine) {
 fn damage_elsewhere_at_the_same_time_is_healed() {
     private(async |lab| {
         let pods = lab.pods(PODS);
-        let notes = Notes::default();
-        let engine = engine(&notes).await;
-        large(&engine, &notes).await;
+        let (engine, notes) = large().await;
         // In another pod; in the same pod, on another interface; in the panel.
         let damage = [
             "-n p4 address del 10.13.0.2/24 dev net13",
@@ -249,9 +237,7 @@ fn damage_elsewhere_at_the_same_time_is_healed() {
 fn what_parts_come_to_is_what_the_whole_comes_to() {
     private(async |lab| {
         lab.pods(PODS);
-        let notes = Notes::default();
-        let engine = engine(&notes).await;
-        large(&engine, &notes).await;
+        let (engine, notes) = large().await;
         for n in [3, 8, 13] {
             change(&engine, Edit::DeleteLink(wire(n).name)).await;
         }
@@ -285,9 +271,9 @@ fn what_parts_come_to_is_what_the_whole_comes_to() {
     });
 }
 
-async fn change_or_gone(engine: &Engine, edit: Edit) {
+async fn change_or_gone(engine: &Engine, edit: Edit) -> Option<TopologyView> {
     let change = Change { key: key(), edit, fence: Fence::default(), quota: Quota::default(), until: None };
-    engine.change(change).await.unwrap();
+    engine.change(change).await.unwrap()
 }
 
 /// What makes a topology, one by one.

@@ -18,7 +18,7 @@ use tonic::Code;
 use super::{
     ADDRESS, Door,
     certificates::{self, Authority},
-    rules,
+    end_of, rules,
 };
 use crate::private;
 
@@ -128,16 +128,7 @@ fn a_capture_ends_with_its_callers_certificate_and_says_so() {
         );
         let client = Client::builder().tls(files.tls()).connect(format!("tls://{ADDRESS}")).await.unwrap();
         let mut film = client.capture(CaptureRequest::link("lessons", "12", "w")).await.unwrap();
-        let ended = async {
-            loop {
-                match film.next().await {
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => break error,
-                    None => panic!("it ended as if all were well"),
-                }
-            }
-        };
-        let error = timeout(PATIENCE, ended).await.expect("it ends");
+        let error = end_of(&mut film).await;
         assert_eq!((error.code(), error.reason()), (Code::Unauthenticated, Some("CERTIFICATE_EXPIRED")), "{error}");
         assert!(SystemTime::now() + Duration::from_secs(2) > end, "not long before its time");
         let audit = fs::read_to_string(path).unwrap();

@@ -18,7 +18,7 @@ use tonic::{Code, transport::Endpoint};
 use tower::service_fn;
 
 use super::{
-    Door, assert_denied, rules,
+    Door, assert_denied, end_of, rules,
     wire::{channel_by, connector},
 };
 use crate::private;
@@ -215,16 +215,7 @@ fn a_capture_ends_when_its_right_is_taken_away_and_a_bad_policy_takes_nothing() 
         client.capture(CaptureRequest::link("lessons", "12", "w")).await.unwrap();
 
         door.change_policy(&rules([("a.example", "lessons", "write")])).await;
-        let ended = async {
-            loop {
-                match film.next().await {
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => break error,
-                    None => panic!("it ended as if all were well"),
-                }
-            }
-        };
-        assert_denied(&timeout(PATIENCE, ended).await.expect("it ends"), "a.example", "capture", "lessons");
+        assert_denied(&end_of(&mut film).await, "a.example", "capture", "lessons");
     });
 }
 
