@@ -83,6 +83,7 @@ impl Load {
     /// it was not.
     pub(super) fn tells(&self, peer: &Peer) -> Option<More> {
         let mut shares = self.shares();
+        // With thousands of peers it is forgotten of some how many more there were: there is an end to what is kept.
         if shares.refused.len() >= CALLS {
             shares.refused.retain(|_, pace| !pace.is_idle());
         }

@@ -36,9 +36,9 @@ impl Pace {
         Some(More(std::mem::take(&mut self.more)))
     }
 
-    /// Whether the next one is let through, and none before it was not.
+    /// Whether the next one is let through.
     pub(crate) fn is_idle(&self) -> bool {
-        self.more == 0 && self.last.is_none_or(|last| last.elapsed() >= self.every)
+        self.last.is_none_or(|last| last.elapsed() >= self.every)
     }
 }
 
