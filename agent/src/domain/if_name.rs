@@ -16,6 +16,9 @@ pub const IF_NAME_BYTES: usize = 15;
 const RESERVED: [&str; 5] = [".", "..", "lo", "all", "default"];
 
 impl IfName {
+    /// Comes before every name, and is none: where a search through names begins.
+    pub(crate) const BEFORE_ALL: Self = Self(String::new());
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

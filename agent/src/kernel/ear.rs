@@ -112,7 +112,9 @@ struct State {
     known: HashMap<i32, Known>,
     /// The id of a namespace, by its cookie.
     ids: HashMap<u64, i32>,
-    next: i32,
+    /// The id that was given last. They go down: for each notification on the node the kernel searches the ear's ids twice, from the
+    /// lowest on (`peernet_has_id` and `peernet2id` of net/core/net_namespace.c), and what is young changes most.
+    last: i32,
     now: Moment,
     news: BTreeMap<Place, News>,
     overrun: bool,
@@ -137,7 +139,7 @@ impl Ear {
             control,
             known: HashMap::new(),
             ids: HashMap::new(),
-            next: 0,
+            last: i32::MAX,
             now: Moment(1),
             news: BTreeMap::new(),
             overrun: false,
@@ -230,9 +232,9 @@ impl State {
     /// Gives a namespace an id in that of the ear.
     fn name(&mut self, netns: RawFd) -> Result<i32, KernelError> {
         loop {
-            self.next = self.next.checked_add(1).unwrap_or(1);
+            self.last = if self.last > 1 { self.last - 1 } else { i32::MAX };
             let mut message = NsidMessage::default();
-            message.attributes.push(NsidAttribute::Id(self.next));
+            message.attributes.push(NsidAttribute::Id(self.last));
             message.attributes.push(NsidAttribute::Fd(u32::try_from(netns).unwrap_or(u32::MAX)));
             match self
                 .control
@@ -247,7 +249,7 @@ impl State {
                         .ok_or_else(|| KernelError::Vanished("the id of a namespace".to_owned()));
                 }
                 Some(Err(error)) => return Err(error),
-                Some(Ok(())) | None => return Ok(self.next),
+                Some(Ok(())) | None => return Ok(self.last),
             }
         }
     }

@@ -250,7 +250,7 @@ impl<'a> Executor<'a> {
         let Some(panel) = self.site.panel.take() else { return Ok(()) };
         let cookie = panel.socket.cookie();
         self.site.ear.dismiss(cookie);
-        retire::retire(&self.site.dir, &self.site.panel_name, cookie).map_err(failed(at))
+        retire::retire(&self.site.dir, &self.site.park, &self.site.panel_name, cookie).map_err(failed(at))
     }
 
     fn inside(&mut self, at: usize, nic: &NicKey, request: impl FnOnce(u32) -> Request) -> Outcome {

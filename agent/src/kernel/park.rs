@@ -19,7 +19,7 @@ use netlink_packet_route::{
     link::{InfoBridge, InfoKind},
 };
 
-use crate::domain::device::{PANEL_PREFIX, PARKED_PREFIX};
+use crate::domain::device::{PANEL_PREFIX, PARKED_PREFIX, RETIRED_PREFIX};
 
 use super::{
     KernelError, Netns, NetnsDir, NetnsError, inet, link, netns::in_scratch, observe::Device, queue, retire,
@@ -48,6 +48,10 @@ struct State {
     /// Those of them that nobody needs: the panel has its new name. They go behind the reply, for the kernel waits for all readers
     /// of a mount that goes.
     outlived: Vec<String>,
+    /// Panels that were retired and wait for being parked or taken down.
+    waiting: Vec<String>,
+    /// Nothing else waits than what is known here: the directory, which has thousands of names, need not be read.
+    is_known: bool,
     /// How many were parked.
     parked: u64,
     /// What the kernel shows of a bridge that is as new.
@@ -78,9 +82,10 @@ impl Park {
             state.taken.push(parked.name.clone());
             (parked, state.new.clone().unwrap_or_default())
         };
-        let taken = Self::name(dir, &parked, &new, name);
+        let taken = self.name(dir, &parked, &new, name);
         if !matches!(taken, Ok(true)) {
             self.forget(&parked.name);
+            self.look_again();
             return taken.map(|_| None);
         }
         self.state().outlived.push(parked.name.clone());
@@ -107,13 +112,13 @@ impl Park {
         self.state().taken.retain(|taken| taken != name);
     }
 
-    fn name(dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
+    fn name(&self, dir: &NetnsDir, parked: &Parked, new: &[InfoBridge], name: &str) -> Result<bool, KernelError> {
         let mut socket = parked.netns.socket()?;
         let as_it_was = bridges(&mut socket)?
             .is_some_and(|found| found.len() == parked.bridges.len() && found.iter().all(|bridge| bridge.is_new(new)));
         parked.netns.keep(socket);
         if !as_it_was {
-            retire::retire(dir, &parked.name, parked.netns.cookie())?;
+            retire::retire(dir, self, &parked.name, parked.netns.cookie())?;
             return Ok(false);
         }
         dir.name_too(&parked.name, name).map(|()| true)
@@ -148,9 +153,33 @@ impl Park {
         Ok(true)
     }
 
+    /// A panel was retired under this name.
+    pub(super) fn awaits(&self, name: String) {
+        self.state().waiting.push(name);
+    }
+
+    /// What waits is not known any more.
+    pub(super) fn look_again(&self) {
+        self.state().is_known = false;
+    }
+
+    /// What waits for being parked or taken down: retired since the last time, or at first whatever is in the directory.
+    pub(super) fn retired(&self, dir: &NetnsDir) -> Result<Vec<String>, KernelError> {
+        {
+            let mut state = self.state();
+            let waiting = mem::take(&mut state.waiting);
+            if mem::replace(&mut state.is_known, true) {
+                return Ok(waiting);
+            }
+        }
+        let names = dir.names()?;
+        let strays = self.strays(dir, &names)?;
+        Ok(names.into_iter().filter(|name| name.starts_with(RETIRED_PREFIX)).chain(strays).collect())
+    }
+
     /// Parked panels of an earlier run, and those that are not as they were. One that is a topology's by now, of an agent
     /// that was killed while it gave it a name, loses only the name.
-    pub(super) fn strays(&self, dir: &NetnsDir, names: &[String]) -> Result<Vec<String>, KernelError> {
+    fn strays(&self, dir: &NetnsDir, names: &[String]) -> Result<Vec<String>, KernelError> {
         let mut strays: Vec<String> = names.iter().filter(|name| name.starts_with(PARKED_PREFIX)).cloned().collect();
         {
             let state = self.state();

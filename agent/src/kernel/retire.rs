@@ -18,8 +18,14 @@ use super::{
 };
 
 /// Gives a panel a name that no topology has, so that its own may be used again at once.
-pub(super) fn retire(dir: &NetnsDir, panel: &str, cookie: u64) -> Result<(), KernelError> {
-    dir.rename(panel, &format!("{RETIRED_PREFIX}{cookie:x}"))
+pub(super) fn retire(dir: &NetnsDir, park: &Park, panel: &str, cookie: u64) -> Result<(), KernelError> {
+    let name = format!("{RETIRED_PREFIX}{cookie:x}");
+    let renamed = dir.rename(panel, &name);
+    match &renamed {
+        Ok(()) => park.awaits(name),
+        Err(_) => park.look_again(),
+    }
+    renamed
 }
 
 /// Parks retired panels as long as there is room, and removes the others, and the names that nobody needs. Bridges go one by
@@ -29,12 +35,14 @@ pub(super) fn retire(dir: &NetnsDir, panel: &str, cookie: u64) -> Result<(), Ker
 /// One that cannot be removed does not keep the others; the first error is returned.
 pub(super) fn reap(dir: &NetnsDir, park: &Park) -> Result<(), KernelError> {
     let unnamed = park.unname(dir);
-    let names = dir.names()?;
-    let strays = park.strays(dir, &names)?;
-    let retired = names.iter().filter(|name| name.starts_with(RETIRED_PREFIX)).chain(&strays);
-    let away = |name: &String| if park.park(dir, name)? { Ok(()) } else { take_down(dir, name) };
-    let done: Vec<Result<(), KernelError>> = retired.map(away).collect();
-    done.into_iter().chain([unnamed]).collect()
+    let away = |name: String| if park.park(dir, &name)? { Ok(()) } else { take_down(dir, &name) };
+    let waiting = park.retired(dir).map(|names| names.into_iter().map(away).collect::<Vec<_>>());
+    let done: Result<(), KernelError> =
+        waiting.unwrap_or_else(|error| vec![Err(error)]).into_iter().chain([unnamed]).collect();
+    if done.is_err() {
+        park.look_again();
+    }
+    done
 }
 
 /// Removes a bridge and rests for as long as that took: others get at least half of the time. Of it the kernel holds RTNL

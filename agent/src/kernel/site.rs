@@ -91,7 +91,7 @@ pub(super) struct LinuxSite {
     metrics: Metrics,
     pub(super) dir: NetnsDir,
     pub(super) ear: Arc<Ear>,
-    park: Arc<Park>,
+    pub(super) park: Arc<Park>,
     pub(super) lanes: Arc<Lanes>,
     looked_at: Moment,
     pub(super) panel_name: String,

@@ -81,8 +81,9 @@ impl Index {
 
     /// Topologies that have an interface in a pod.
     pub(super) fn of_pod(&self, pod: &PodKey) -> Vec<TopologyKey> {
-        let mut keys: Vec<TopologyKey> =
-            self.nics.iter().filter(|(nic, _)| nic.pod == *pod).map(|(_, key)| key.clone()).collect();
+        let from = NicKey { pod: pod.clone(), name: IfName::BEFORE_ALL };
+        let nics = self.nics.range(from..).take_while(|(nic, _)| nic.pod == *pod);
+        let mut keys: Vec<TopologyKey> = nics.map(|(_, key)| key.clone()).collect();
         keys.sort();
         keys.dedup();
         keys

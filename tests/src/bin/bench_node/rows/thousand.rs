@@ -3,17 +3,20 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, thread,
+    fs,
+    ops::Range,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+use nix::unistd::Pid;
 use podwire_proto::v1::{GetTopologyRequest, ListTopologiesRequest, State};
 use podwire_tests::elements::state;
 
 use super::{
     Group,
-    crowd::{all, make_pods},
+    crowd::{all, make_pods, remove_pods},
 };
 use crate::{
     bench::{Bench, PARKED, Side, ms},
@@ -45,6 +48,16 @@ pub(super) const THOUSAND: Group = Group {
             theirs: "empty",
             goal: Goal::AtMost(1.5),
             margin: Goal::AtMost(20.0),
+        },
+        Row {
+            name: "thousand-old",
+            what: "the same, pods older than the others'",
+            against: "with none",
+            unit: "ms",
+            ours: "old",
+            theirs: "empty",
+            goal: Goal::None,
+            margin: Goal::None,
         },
         Row {
             name: "memory",
@@ -93,28 +106,50 @@ pub(super) const THOUSAND: Group = Group {
 fn round(bench: &Bench, _: usize, samples: &mut Samples) -> Result<()> {
     let (count, rounds) = if bench.small { (30, 3) } else { (1000, 15) };
     let mut side = bench.start("thousand", PARKED)?;
-    let one = Lesson::triangle(Shape::Bridges, 50_000);
-    make_pods(&side.place, std::slice::from_ref(&one))?;
-    bench.lesson(&mut side, "warm", &one)?;
-    for _ in 0..rounds {
-        samples.push("empty", ms(bench.lesson(&mut side, "one", &one)?.0));
-    }
+    let old = vec![Lesson::triangle(Shape::Bridges, 50_000); rounds];
+    make_pods(&side.place, &old[..1])?;
+    bench.lesson(&mut side, "warm", &old[0])?;
+    one_more(bench, &mut side, samples, "empty", 60_000..60_000 + rounds)?;
     let lessons: Vec<Lesson> = (0..count).map(|number| Lesson::triangle(Shape::Bridges, number)).collect();
     make_pods(&side.place, &lessons)?;
     bench.runtime.block_on(all(&side, &lessons, true))?;
-    for time in 0..rounds {
-        // Nobody waits until the node is quiet: it is full of panels.
-        let topology = one.topology("one");
-        let made = bench.runtime.block_on(crate::bench::apply(&mut side.calls, topology))?;
-        bench.runtime.block_on(crate::bench::delete(&mut side.calls, "one"))?;
-        side.place.wait_until_retired()?;
-        if time > 0 {
-            samples.push("full", ms(made));
-        }
-    }
+    wait_until_idle(side.agent.pid())?;
+    one_more(bench, &mut side, samples, "full", 70_000..70_000 + rounds)?;
+    applied(bench, &mut side, samples, "old", &old)?;
     side = idle(bench, side, count, samples)?;
     reads(bench, &side, count, samples)?;
     bench.stop(side)
+}
+
+/// One more topology, each time of pods that were just made, as a lesson's are.
+fn one_more(
+    bench: &Bench,
+    side: &mut Side,
+    samples: &mut Samples,
+    series: &'static str,
+    numbers: Range<usize>,
+) -> Result<()> {
+    let lessons: Vec<Lesson> = numbers.map(|number| Lesson::triangle(Shape::Bridges, number)).collect();
+    make_pods(&side.place, &lessons)?;
+    applied(bench, side, samples, series, &lessons)?;
+    remove_pods(&side.place, &lessons)
+}
+
+fn applied(
+    bench: &Bench,
+    side: &mut Side,
+    samples: &mut Samples,
+    series: &'static str,
+    lessons: &[Lesson],
+) -> Result<()> {
+    for lesson in lessons {
+        // Nobody waits until there is no panel: the node is full of them.
+        let made = bench.runtime.block_on(crate::bench::apply(&mut side.calls, lesson.topology("one")))?;
+        bench.runtime.block_on(crate::bench::delete(&mut side.calls, "one"))?;
+        side.place.wait_until_retired()?;
+        samples.push(series, ms(made));
+    }
+    Ok(())
 }
 
 /// Starts the agent anew, so that it is as after a day without changes, and counts.
@@ -134,14 +169,7 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
     samples.push("start", ms(began.elapsed()));
     let pid = side.agent.pid();
     // What the start has set off goes on for a while behind that: each topology is healed once.
-    loop {
-        let before = switches(pid)?;
-        thread::sleep(Duration::from_secs(1));
-        if wakeups(pid, &before)? < REST {
-            break;
-        }
-        ensure!(began.elapsed() < Duration::from_secs(120), "the agent does not come to rest after its start");
-    }
+    wait_until_idle(pid)?;
     let before = switches(pid)?;
     let span = if bench.small { BRIEFLY } else { WHILE };
     thread::sleep(span);
@@ -153,8 +181,21 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
     Ok(side)
 }
 
+/// Waits until the agent does nothing any more.
+fn wait_until_idle(pid: Pid) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let before = switches(pid)?;
+        thread::sleep(Duration::from_secs(1));
+        if wakeups(pid, &before)? < REST {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < Duration::from_secs(120), "the agent does not come to rest");
+    }
+}
+
 /// How often each thread of a process has gone to sleep by itself.
-fn switches(pid: nix::unistd::Pid) -> Result<BTreeMap<OsString, f64>> {
+fn switches(pid: Pid) -> Result<BTreeMap<OsString, f64>> {
     let mut all = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let task = task?;
@@ -166,7 +207,7 @@ fn switches(pid: nix::unistd::Pid) -> Result<BTreeMap<OsString, f64>> {
 }
 
 /// How often they have since then. One that has ended meanwhile took its count along.
-fn wakeups(pid: nix::unistd::Pid, before: &BTreeMap<OsString, f64>) -> Result<f64> {
+fn wakeups(pid: Pid, before: &BTreeMap<OsString, f64>) -> Result<f64> {
     let more = |(thread, count): (&OsString, &f64)| count - before.get(thread).unwrap_or(&0.0);
     Ok(switches(pid)?.iter().map(more).sum())
 }
