@@ -86,6 +86,10 @@ impl StoreError {
     }
 }
 
+/// A record as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft(Vec<u8>);
+
 /// Where intents are kept. Blocking.
 pub trait Store: Send + Sync + 'static {
     /// Everything that is stored.
@@ -95,12 +99,29 @@ pub trait Store: Send + Sync + 'static {
     /// It cannot be read.
     fn load(&self) -> Result<Vec<(TopologyKey, Record)>, StoreError>;
 
+    /// Makes of a record what is written of it. That of a large topology takes milliseconds, in which it waits for nobody: to be
+    /// done while something else goes on.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    fn draft(&self, record: &Record) -> Result<Draft, StoreError>;
+
     /// Stores a record. When it returns, the record outlives a crash.
     ///
     /// # Errors
     ///
     /// It cannot be written: what was stored before stands.
-    fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError>;
+    fn put_draft(&self, key: &TopologyKey, draft: Draft) -> Result<(), StoreError>;
+
+    /// Both.
+    ///
+    /// # Errors
+    ///
+    /// As those.
+    fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError> {
+        self.put_draft(key, self.draft(record)?)
+    }
 
     /// Stores a record some time, before all that is stored after it. Whether it is on the disk nobody is told: for what only
     /// makes the next start easier.

@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::domain::name::TopologyKey;
 
@@ -22,6 +22,9 @@ const KEPT: usize = 1024;
 
 /// Interfaces that all kept events may show together: an event of a large topology takes some kilobytes for each ten.
 const KEPT_INTERFACES: usize = 32 * 1024;
+
+/// Interfaces of an event above which others need not wait until it is forgotten.
+const LARGE: usize = 64;
 
 /// Where in the stream of events a watcher is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,12 +199,25 @@ impl Events {
         let token = ResumeToken { run: self.run, sequence };
         ring.interfaces += kind.interfaces();
         ring.events.push_back(Event { token, key, kind, cause: cause.to_owned(), time: SystemTime::now() });
+        let mut forgotten = Vec::new();
         while ring.events.len() > KEPT || (ring.interfaces > KEPT_INTERFACES && ring.events.len() > 1) {
             if let Some(oldest) = ring.events.pop_front() {
                 ring.interfaces -= oldest.kind.interfaces();
+                forgotten.push(oldest);
             }
         }
         self.latest.send_replace(sequence);
+        drop(ring);
+        drop_elsewhere(forgotten);
+    }
+}
+
+/// A view of a large topology has thousands of parts: to free them takes longer than all else that publishing does.
+fn drop_elsewhere(events: Vec<Event>) {
+    let large = events.iter().any(|event| event.kind.interfaces() > LARGE);
+    match Handle::try_current() {
+        Ok(runtime) if large => drop(runtime.spawn_blocking(|| drop(events))),
+        _ => {}
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     metrics::Metrics,
 };
 
-use super::{Record, Store, StoreError, codec};
+use super::{Draft, Record, Store, StoreError, codec};
 use fault::Fault;
 use schema::{Contents, Slot};
 use writer::{Change, Request, Writer};
@@ -167,8 +167,12 @@ impl Store for DiskStore {
         Ok(self.contents()?.records)
     }
 
-    fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError> {
-        self.change(Slot::topology(key), Some(self.encode(record)?))
+    fn draft(&self, record: &Record) -> Result<Draft, StoreError> {
+        self.encode(record).map(Draft)
+    }
+
+    fn put_draft(&self, key: &TopologyKey, draft: Draft) -> Result<(), StoreError> {
+        self.change(Slot::topology(key), Some(draft.0))
     }
 
     fn put_unwaited(&self, key: &TopologyKey, record: Record) {

@@ -7,12 +7,12 @@ use std::{
 
 use crate::domain::{announcement::Announcement, name::TopologyKey, observed::SandboxId};
 
-use super::{Record, Store, StoreError};
+use super::{Draft, Record, Store, StoreError, codec};
 
 /// Intents in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    records: Mutex<BTreeMap<TopologyKey, Record>>,
+    records: Mutex<BTreeMap<TopologyKey, Draft>>,
     announcements: Mutex<BTreeMap<SandboxId, Announcement>>,
 }
 
@@ -20,13 +20,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn damaged(error: &serde_json::Error) -> StoreError {
+    StoreError::Damaged { path: "the store in memory".to_owned(), reason: error.to_string() }
+}
+
 impl Store for MemoryStore {
     fn load(&self) -> Result<Vec<(TopologyKey, Record)>, StoreError> {
-        Ok(lock(&self.records).iter().map(|(key, record)| (key.clone(), record.clone())).collect())
+        let records = lock(&self.records);
+        let load = |(key, draft): (&TopologyKey, &Draft)| Ok((key.clone(), serde_json::from_slice(&draft.0)?));
+        records.iter().map(load).collect::<Result<_, serde_json::Error>>().map_err(|error| damaged(&error))
     }
 
-    fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError> {
-        lock(&self.records).insert(key.clone(), record.clone());
+    fn draft(&self, record: &Record) -> Result<Draft, StoreError> {
+        codec::encode(record).map(Draft).map_err(|error| damaged(&error))
+    }
+
+    fn put_draft(&self, key: &TopologyKey, draft: Draft) -> Result<(), StoreError> {
+        lock(&self.records).insert(key.clone(), draft);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use crate::{
         step::Step,
     },
     metrics::Stage,
-    store::Record,
+    store::{Record, Store, StoreError},
 };
 
 use super::{
@@ -100,20 +100,23 @@ impl Engine {
             Ok((partial, work))
         });
         let store = async {
-            ready.await.ok()?;
             // What it was stays in the record: after a crash in the middle there may be devices of both.
             let record = Record::Live { intent: Arc::clone(&intent), former: former.clone() };
-            Some(if stored_before { Ok(()) } else { self.put(&key, record).await })
+            // While the look goes on.
+            let draft = (!stored_before).then(|| self.0.store.draft(&record));
+            ready.await.ok()?;
+            let Some(draft) = draft else { return Some(Ok(())) };
+            Some(self.put_by(&key, move |store, key| store.put_draft(key, draft?)).await)
         };
-        let (stored, partial, worked) = match tokio::join!(store, work) {
-            (Some(stored), Ok((partial, Work::Done(worked)))) => (stored, partial, worked),
-            (Some(Ok(())), Ok((partial, Work::Waits(prepared)))) => {
+        let (stored, partial, worked) = match tokio::join!(work, store) {
+            (Ok((partial, Work::Done(worked))), Some(stored)) => (stored, partial, worked),
+            (Ok((partial, Work::Waits(prepared))), Some(Ok(()))) => {
                 (Ok(()), partial, self.work(&key, move || prepared.carry_out()).await)
             }
             // It died at its work.
-            (Some(stored), Err(error)) => (stored, false, Err(error)),
+            (Err(error), Some(stored)) => (stored, false, Err(error)),
             // Nothing was touched.
-            (stored, worked) => {
+            (worked, stored) => {
                 self.ledger().abort(&key);
                 let refused = stored.and_then(Result::err).or(worked.err());
                 return Err(refused.unwrap_or(ChangeError::Bug(key)));
@@ -302,11 +305,18 @@ impl Engine {
     }
 
     pub(super) async fn put(&self, key: &TopologyKey, record: Record) -> Result<(), ChangeError> {
+        let forgotten = matches!(record, Record::Deleted { generation: Generation(0), .. });
+        self.put_by(key, move |store, key| if forgotten { store.forget(key) } else { store.put(key, &record) }).await
+    }
+
+    async fn put_by(
+        &self,
+        key: &TopologyKey,
+        put: impl FnOnce(&dyn Store, &TopologyKey) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), ChangeError> {
         let (store, of, metrics) = (Arc::clone(&self.0.store), key.clone(), self.0.metrics.clone());
         self.work(key, move || {
-            let forgotten = matches!(record, Record::Deleted { generation: Generation(0), .. });
-            let put = || if forgotten { store.forget(&of) } else { store.put(&of, &record) };
-            let stored = metrics.work.stage(Stage::Store, put);
+            let stored = metrics.work.stage(Stage::Store, || put(&*store, &of));
             stored.map_err(|source| ChangeError::Store { key: of, source })
         })
         .await

@@ -14,7 +14,7 @@ use podwire_agent::{
         step::Step,
     },
     kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, Site, SiteView, StepFailed},
-    store::{Record, Store, StoreError},
+    store::{Draft, Record, Store, StoreError},
 };
 
 /// What fails.
@@ -151,9 +151,13 @@ impl Store for FaultyStore {
         self.store.load()
     }
 
-    fn put(&self, key: &TopologyKey, record: &Record) -> Result<(), StoreError> {
+    fn draft(&self, record: &Record) -> Result<Draft, StoreError> {
+        self.store.draft(record)
+    }
+
+    fn put_draft(&self, key: &TopologyKey, draft: Draft) -> Result<(), StoreError> {
         self.fault.store(key)?;
-        self.store.put(key, record)
+        self.store.put_draft(key, draft)
     }
 
     fn put_unwaited(&self, key: &TopologyKey, record: Record) {
