@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -19,9 +20,13 @@ pub(super) fn encode(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 /// The inverse of [`encode`]. `Err`: what is wrong with the bytes.
 pub(super) fn decode(key: &str, bytes: &[u8]) -> Result<(TopologyKey, Record), String> {
     let key = topology_key(key)?;
-    let record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if let Record::Live { intent, former } = &record {
-        [Some(intent), former.as_ref()].into_iter().flatten().try_for_each(|intent| whole(&key, intent))?;
+    let mut record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if let Record::Live { intent, former } = &mut record {
+        for intent in [Some(intent), former.as_mut()].into_iter().flatten() {
+            whole(&key, intent)?;
+            // Lists that grew while they were read have room for twice as much; copies have none.
+            *intent = Arc::new(Intent::clone(intent));
+        }
     }
     Ok((key, record))
 }

@@ -1,7 +1,7 @@
 //! A node with a thousand topologies: what one more costs, and what the agent costs while nothing happens.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs,
     ops::Range,
@@ -11,15 +11,16 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nix::unistd::Pid;
-use podwire_proto::v1::{GetTopologyRequest, ListTopologiesRequest, State};
+use podwire_proto::v1::{GetTopologyRequest, State, WatchTopologiesRequest};
 use podwire_tests::elements::state;
+use tokio::time::timeout;
 
 use super::{
     Group,
     crowd::{all, make_pods, remove_pods},
 };
 use crate::{
-    bench::{Bench, PARKED, Side, ms},
+    bench::{Bench, PARKED, PATIENCE, Side, ms},
     figures::{Goal, Row, Samples},
     lesson::{Lesson, Shape},
 };
@@ -157,15 +158,10 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
     bench.stop(side)?;
     let began = Instant::now();
     let mut side = bench.start("thousand", PARKED)?;
-    loop {
-        let listed = bench.runtime.block_on(side.calls.list_topologies(ListTopologiesRequest::default()))?.into_inner();
-        let ready = listed.topologies.iter().filter(|each| state(each) == State::Ready).count();
-        if ready == count {
-            break;
-        }
-        ensure!(began.elapsed() < Duration::from_secs(120), "{ready} of {count} are READY");
-        thread::sleep(Duration::from_millis(20));
-    }
+    bench
+        .runtime
+        .block_on(async { timeout(PATIENCE, all_ready(&mut side, count)).await })
+        .context("not all are READY")??;
     samples.push("start", ms(began.elapsed()));
     let pid = side.agent.pid();
     // What the start has set off goes on for a while behind that: each topology is healed once.
@@ -179,6 +175,17 @@ fn idle(bench: &Bench, side: Side, count: usize, samples: &mut Samples) -> Resul
     let kib: f64 = kib.trim().trim_end_matches(" kB").parse()?;
     samples.push("memory", kib / 1024.0);
     Ok(side)
+}
+
+/// Watches, as a scheduler does, until so many topologies are READY.
+async fn all_ready(side: &mut Side, count: usize) -> Result<()> {
+    let mut ready = BTreeSet::new();
+    let mut watch = side.calls.watch_topologies(WatchTopologiesRequest::default()).await?.into_inner();
+    while ready.len() < count {
+        let event = watch.message().await?.context("the watch ended")?;
+        ready.extend(event.topology.filter(|topology| state(topology) == State::Ready).map(|topology| topology.name));
+    }
+    Ok(())
 }
 
 /// Waits until the agent does nothing any more.
