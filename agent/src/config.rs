@@ -4,6 +4,7 @@ mod door;
 mod metrics;
 mod pods;
 mod policy_file;
+mod seccomp;
 #[cfg(feature = "otlp")]
 mod spans;
 
@@ -22,12 +23,13 @@ use clap::{
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::{domain::if_name::IfName, panel::EngineConfig, power::Seccomp};
+use crate::{domain::if_name::IfName, panel::EngineConfig};
 
 pub use door::{DoorSettings, TlsFiles};
 pub use metrics::MetricsSettings;
 pub use pods::{PodSettings, PodSource};
 pub use policy_file::{PolicyError, read_policy};
+pub use seccomp::Seccomp;
 #[cfg(feature = "otlp")]
 pub use spans::SpansSettings;
 

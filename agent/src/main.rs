@@ -16,8 +16,8 @@ use podwire_agent::spans::Spans;
 use podwire_agent::{
     causes::chain,
     command::Arguments,
-    config::{Config, LogFormat},
-    power::{self, Seccomp},
+    config::{Config, LogFormat, Seccomp},
+    power,
     run::run,
 };
 use tokio::{

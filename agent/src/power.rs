@@ -15,7 +15,7 @@ use rustix::{
 
 use crate::config::{Config, Endpoint};
 
-pub use seccomp::{Seccomp, SeccompError};
+pub use seccomp::SeccompError;
 
 /// A capability that the agent keeps.
 #[derive(Debug, Clone, Copy)]

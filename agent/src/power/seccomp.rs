@@ -1,26 +1,16 @@
 //! The system calls that the kernel takes from the agent (seccomp(2)).
 
-use std::{collections::BTreeMap, env::consts::ARCH, fmt};
+use std::{collections::BTreeMap, env::consts::ARCH};
 
-use clap::ValueEnum;
 use nix::{errno::Errno, libc};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter,
 };
 
-use super::syscalls::{GROUPS, LIMITED, Limited, Values};
+use crate::config::Seccomp;
 
-/// What becomes of a system call that the agent has no need of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Seccomp {
-    /// It is made.
-    Off,
-    /// It is made, and a line of the kernel's log or audit says so (`type=1326`).
-    Log,
-    /// It is refused with EPERM.
-    Enforce,
-}
+use super::syscalls::{GROUPS, LIMITED, Limited, Values};
 
 /// Why there is no filter.
 #[derive(Debug, thiserror::Error)]
@@ -34,16 +24,6 @@ pub enum SeccompError {
          forbid it: else use --seccomp off"
     )]
     Apply(#[from] seccompiler::Error),
-}
-
-impl fmt::Display for Seccomp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Off => "off",
-            Self::Log => "log",
-            Self::Enforce => "enforce",
-        })
-    }
 }
 
 impl Seccomp {
