@@ -24,7 +24,14 @@ use crate::domain::{
 fn config(cases: u32) -> ProptestConfig {
     let default = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
-    ProptestConfig { cases, failure_persistence: None, max_local_rejects: 1_000_000, ..default }
+    let rejects = 1_000_000;
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_local_rejects: rejects,
+        max_global_rejects: rejects,
+        ..default
+    }
 }
 
 fn planned(model: &Model, desired: &Desired, former: Option<&Desired>) -> Plan {
