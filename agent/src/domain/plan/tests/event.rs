@@ -130,8 +130,8 @@ fn key(name: &str) -> PodKey {
 fn touches(step: &Step, nic: &crate::domain::intent::NicKey) -> bool {
     match step {
         Step::CreateDirect(a, b) => a.key == *nic || b.key == *nic,
-        // Of the panel: that of a NIC which is in the way leads nowhere.
-        uplink if uplink.uplink().is_some() => false,
+        // Of the panel: that of a NIC for which there is no place leads nowhere.
+        Step::PartUplink(_) => false,
         other => other.nic() == Some(nic),
     }
 }
