@@ -85,7 +85,10 @@ impl Park {
         let taken = self.name(dir, &parked, &new, name);
         if !matches!(taken, Ok(true)) {
             self.forget(&parked.name);
-            self.look_again();
+            // What was retired is waited for; what could not be has its name yet.
+            if taken.is_err() {
+                self.look_again();
+            }
             return taken.map(|_| None);
         }
         self.state().outlived.push(parked.name.clone());
