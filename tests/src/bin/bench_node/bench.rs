@@ -20,7 +20,7 @@ use tonic::{Request, transport::Channel};
 use crate::{lesson::Lesson, place::Place};
 
 /// How long a topology may take until it is READY: never for a time that is measured.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Panels that an agent parks unless told otherwise.
 pub(crate) const PARKED: usize = 128;
