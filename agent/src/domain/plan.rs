@@ -92,9 +92,11 @@ pub fn plan(desired: &Desired, former: Option<&Desired>, observed: &Observed, sk
     bridges(&view, steps);
     birth::births(&view, steps);
     uplinks::uplinks(&view, steps);
-    wires::wires(&view, steps);
+    let cables = wires::wires(&view, steps);
     steps.extend(insides.before);
     steps.extend(insides.after);
+    steps.extend(cables);
+    steps.extend(insides.last);
     removal::last(&view, steps);
     plan
 }

@@ -63,8 +63,6 @@ pub(super) struct Executor<'a> {
     unsettled: BTreeMap<NicKey, KernelError>,
     /// Whether is waited for what the kernel has not looked at yet.
     patient: bool,
-    /// Ports that these steps set up: they are born so.
-    plugged: BTreeSet<NicKey>,
     door: Door,
     jobs: Vec<Job>,
     /// Ports that wait for being removed together, with their steps.
@@ -98,7 +96,6 @@ impl<'a> Executor<'a> {
             known_pods: BTreeSet::new(),
             unsettled: BTreeMap::new(),
             patient: true,
-            plugged: BTreeSet::new(),
             door: Door::Panel,
             jobs: Vec::new(),
             doomed: Vec::new(),
@@ -106,9 +103,11 @@ impl<'a> Executor<'a> {
     }
 
     pub(super) fn run(mut self, steps: &[Step]) -> Outcome {
-        let mut waited = 0;
-        self.plugged = births::plugged(steps);
+        let (mut waited, mut joined) = (0, None);
         for (at, step) in steps.iter().enumerate() {
+            if joined == Some(at) {
+                continue;
+            }
             if !matches!(step, Step::RemovePort { .. }) {
                 self.bury()?;
             }
@@ -118,6 +117,15 @@ impl<'a> Executor<'a> {
             if matches!(step.action(), "create" | "remove") {
                 // A name may have another index from here on.
                 (self.nics, self.known_pods) = <_>::default();
+            }
+            if let [Step::SetBridgePort(nic, port), Step::SetPort(next, true), ..] = &steps[at..]
+                && nic == next
+            {
+                // Both in one message.
+                let index = self.port(at, nic)?;
+                self.add(at, &Door::Panel, link::set_bridge_port(index, *port, true))?;
+                joined = Some(at + 1);
+                continue;
             }
             self.step(at, step)?;
         }
@@ -163,7 +171,7 @@ impl<'a> Executor<'a> {
             }
             Step::SetBridgePort(nic, port) => {
                 let index = self.port(at, nic)?;
-                self.add(at, &Door::Panel, link::set_bridge_port(index, *port))
+                self.add(at, &Door::Panel, link::set_bridge_port(index, *port, false))
             }
             Step::SetPortVlans(nic, vlans) => {
                 let index = self.port(at, nic)?;
@@ -197,7 +205,6 @@ impl<'a> Executor<'a> {
                 let index = self.port(at, nic)?;
                 self.forgive(at, &Door::Panel, queue::unimpair(index))
             }
-            Step::SetPort(nic, true) if self.plugged.contains(nic) => Ok(()),
             Step::SetPort(nic, up) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_up(index, *up))

@@ -119,14 +119,7 @@ pub(super) fn bridge_options(options: &[InfoBridge]) -> BridgeOptions {
 
 /// A veth pair made from inside the panel: the port here, the NIC born in the pod. One queue each: more cost memory
 /// and time, and a virtual wire has no hardware to feed.
-pub(super) fn create_veth(
-    device: &str,
-    index: u32,
-    master: Option<u32>,
-    up: bool,
-    nic: &NewNic,
-    pod: BorrowedFd<'_>,
-) -> Request {
+pub(super) fn create_veth(device: &str, index: u32, master: Option<u32>, nic: &NewNic, pod: BorrowedFd<'_>) -> Request {
     let builder = LinkMessageBuilder::<LinkVeth>::new(device, nic.key.name.as_str())
         .index(index)
         .link_group(GROUP)
@@ -141,7 +134,6 @@ pub(super) fn create_veth(
         Some(master) => builder.controller(master),
         None => builder,
     };
-    let builder = if up { builder.up() } else { builder };
     request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Create)
 }
 
@@ -220,8 +212,9 @@ fn altname_message(index: u32, altname: &str) -> LinkMessage {
     message
 }
 
-/// Options of a bridge port: in a creating message and in `RTM_SETLINK` the kernel ignores them without a word.
-pub(super) fn set_bridge_port(index: u32, port: BridgePort) -> Request {
+/// Options of a bridge port, which then comes up where `plug` says so: in a creating message and in `RTM_SETLINK` the kernel ignores
+/// them without a word.
+pub(super) fn set_bridge_port(index: u32, port: BridgePort, plug: bool) -> Request {
     let builder = LinkBridgePort::new(index)
         .hairpin(port.hairpin)
         .isolated(port.isolated)
@@ -230,6 +223,7 @@ pub(super) fn set_bridge_port(index: u32, port: BridgePort) -> Request {
         .mcast_flood(port.mcast_flood)
         .bcast_flood(port.bcast_flood)
         .group_fwd_mask(port.group_fwd_mask);
+    let builder = if plug { builder.up() } else { builder };
     request(RouteNetlinkMessage::NewLink(builder.build()), Mode::Change)
 }
 

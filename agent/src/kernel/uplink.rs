@@ -127,7 +127,7 @@ pub(super) fn join(index: u32, to: JoinedTo, panel: &mut RouteSocket) -> Result<
     match to {
         JoinedTo::Bridge(bridge, port, vlans) => {
             forgiven(panel, stitch::remove_hook(index))?;
-            let mut requests = vec![link::set_master(index, Some(bridge)), link::set_bridge_port(index, port)];
+            let mut requests = vec![link::set_master(index, Some(bridge)), link::set_bridge_port(index, port, false)];
             requests.extend(vlans.iter().flat_map(|vlans| bridge_vlan::set(index, vlans)));
             all(panel, requests)
         }

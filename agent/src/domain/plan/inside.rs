@@ -23,8 +23,10 @@ use super::{
 pub(super) struct Insides {
     /// Marks, addresses and routes that go: they may be in the way of others.
     pub before: Vec<Step>,
-    /// Everything else.
+    /// State, MAC, MTU, and what is new of addresses and routes.
     pub after: Vec<Step>,
+    /// The wait until frames pass, and the marks.
+    pub last: Vec<Step>,
 }
 
 /// A NIC that is there or about to be.
@@ -52,7 +54,7 @@ pub(super) fn insides(view: &View<'_>, plan: &mut Plan) -> Insides {
         routes.add(view, live, plan, &mut insides.after);
     }
     for live in &live {
-        settle_and_mark(view, live, &mut insides.after);
+        settle_and_mark(view, live, &mut insides.last);
     }
     insides
 }

@@ -14,7 +14,10 @@ use crate::domain::{
 
 use super::{Fate, View, inside, uplinks};
 
-pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
+/// Returns what plugs and pulls cables. It comes behind what brings NICs up: a port that is up before its NIC has no carrier, and
+/// linkwatch would turn its queue off and its bridge would disable it, with a wait for all readers (RCU) with RTNL held, only
+/// to undo that a millisecond later.
+pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
     let mut cables = Vec::new();
     for (nic, fate) in view.live() {
         let port = match fate {
@@ -24,7 +27,11 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
         };
         match &nic.wire {
             Wire::Bridge { bridge, port: options, vlans, .. } => {
-                plug(view, nic, port, bridge, *options, steps);
+                match port {
+                    // Its master was given with its birth.
+                    None => cables.push(Step::SetBridgePort(nic.key.clone(), *options)),
+                    Some(port) => plug(view, nic, port, bridge, *options, steps),
+                }
                 join(nic, port, vlans.as_ref(), steps);
             }
             Wire::Stitch { far, .. } => stitch(view, nic, port, far, steps),
@@ -53,22 +60,17 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) {
             cables.push(Step::SetPort(nic.key.clone(), up));
         }
     }
-    steps.extend(cables);
+    cables
 }
 
 fn plug(
     view: &View<'_>,
     nic: &Nic,
-    port: Option<&PortState>,
+    port: &PortState,
     bridge: &ElementName,
     options: BridgePort,
     steps: &mut Vec<Step>,
 ) {
-    let Some(port) = port else {
-        // Its master was given with its birth.
-        steps.push(Step::SetBridgePort(nic.key.clone(), options));
-        return;
-    };
     if port.redirect != Redirect::Nowhere {
         steps.push(Step::Unstitch(nic.key.clone()));
     }

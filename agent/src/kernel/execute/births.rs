@@ -1,33 +1,15 @@
 //! Steps that make devices.
 
-use std::collections::BTreeSet;
-
 use crate::domain::{
     desired::BridgeDevice,
     device::{bridge_device_name, full_name, port_device_name},
     if_name::IfName,
-    intent::NicKey,
     name::ElementName,
     spec::MacvlanMode,
-    step::{NewNic, Step},
+    step::NewNic,
 };
 
 use super::{super::link, Door, Executor, Outcome, gone, vanished};
-
-/// NICs whose ports are made and then set up by these steps: such a port is born up. Nothing passes it before its NIC is up too,
-/// which comes last.
-pub(super) fn plugged(steps: &[Step]) -> BTreeSet<NicKey> {
-    let made = steps.iter().filter_map(|step| match step {
-        Step::CreateVeth(nic, _) => Some(&nic.key),
-        _ => None,
-    });
-    let made: BTreeSet<&NicKey> = made.collect();
-    let plugged = steps.iter().filter_map(|step| match step {
-        Step::SetPort(nic, true) if made.contains(nic) => Some(nic.clone()),
-        _ => None,
-    });
-    plugged.collect()
-}
 
 impl Executor<'_> {
     /// Makes a bridge, of one that waits in the panel where there is one, best one that has the name: to give a name takes the
@@ -60,8 +42,7 @@ impl Executor<'_> {
         let master = bridge.map(|bridge| self.bridge(at, bridge)).transpose()?;
         let index = self.new_index(&device);
         let pod = self.site.pods.get(&nic.key.pod).ok_or_else(|| gone(at, &nic.key.pod))?;
-        let up = self.plugged.contains(&nic.key);
-        let request = link::create_veth(&device, index, master, up, nic, pod.netns.fd());
+        let request = link::create_veth(&device, index, master, nic, pod.netns.fd());
         self.add(at, &Door::Panel, request)?;
         self.name_in_full(at, index, &device, &format!("{}.{}", nic.key.pod, nic.key.name))
     }

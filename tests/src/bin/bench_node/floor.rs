@@ -60,6 +60,7 @@ pub(crate) fn make(place: &Place, panel: &str, lesson: &Lesson) -> Result<Durati
             inside.carry_out(&pod_side(panel, lesson, number))?;
             wires.push(inside);
         }
+        wire.carry_out(&plug(lesson))?;
         check(lesson, &wire, &wires)?;
         Ok(began.elapsed())
     })
@@ -104,21 +105,29 @@ fn node_side(lesson: &Lesson, pods: &[File]) -> Batch {
     for (port, plug) in (FIRST_PORT..).zip(&lesson.plugs) {
         batch.message(RTM_NEWLINK, CREATE, |body| port_and_nic(body, lesson, port, plug, pods[plug.pod].as_raw_fd()));
     }
-    for (port, plug) in (FIRST_PORT..).zip(&lesson.plugs) {
+    if lesson.shape == Shape::Links {
+        for (port, plug) in (FIRST_PORT..).zip(&lesson.plugs) {
+            // The far end of a link is the next plug, and of that one the one before.
+            stitch(&mut batch, port, if plug.to_far { port + 1 } else { port - 1 });
+        }
+    }
+    batch
+}
+
+/// Ports come up last: one that is up before its NIC has no carrier, and the kernel takes it down and up again.
+fn plug(lesson: &Lesson) -> Batch {
+    let mut batch = Batch::default();
+    for (port, _) in (FIRST_PORT..).zip(&lesson.plugs) {
         match lesson.shape {
             Shape::Bridges => batch.message(RTM_NEWLINK, 0, port_options(port)),
-            Shape::Links => {
-                // The far end of a link is the next plug, and of that one the one before.
-                let far = if plug.to_far { port + 1 } else { port - 1 };
-                stitch(&mut batch, port, far);
-            }
+            Shape::Links => batch.message(RTM_SETLINK, 0, |body| body.link(port, true)),
         }
     }
     batch
 }
 
 fn port_and_nic(body: &mut crate::wire::Body<'_>, lesson: &Lesson, port: u32, plug: &Plug, pod: RawFd) {
-    body.link(port, true);
+    body.link(port, false);
     body.text(3, &format!("port{port}"));
     body.number(4, 1500);
     body.number(27, GROUP);
@@ -145,10 +154,10 @@ fn port_and_nic(body: &mut crate::wire::Body<'_>, lesson: &Lesson, port: u32, pl
     });
 }
 
-/// The options that the agent gives a port: hairpin, isolated, learning, flooding, and what passes of 802.1D.
+/// Up, with the options that the agent gives a port: hairpin, isolated, learning, flooding, and what passes of 802.1D.
 fn port_options(port: u32) -> impl FnOnce(&mut crate::wire::Body<'_>) {
     move |body| {
-        body.link(port, false);
+        body.link(port, true);
         body.nested(18, |info| {
             info.text(4, "bridge");
             info.nested(5, |data| {

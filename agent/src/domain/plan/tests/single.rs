@@ -207,6 +207,23 @@ fn a_pod_that_is_refused_is_trouble_and_its_neighbour_has_no_carrier() {
 }
 
 #[test]
+fn a_cable_is_plugged_when_both_of_its_ends_are_ready_and_before_the_interface_is_called_complete() {
+    for desired in [
+        wire(LinkMode::Stitched, "bb1", "bb2"),
+        on_bridge(&[("a", interface("bb1", "net1")), ("b", interface("bb2", "net1"))]),
+    ] {
+        let steps = plan(&desired, None, &full_node().observe(), &BTreeSet::new()).steps;
+        let at = |is: fn(&Step) -> bool| steps.iter().enumerate().filter(move |(_, step)| is(step)).map(|(at, _)| at);
+        let plugged: Vec<usize> = at(|step| matches!(step, Step::SetPort(_, true))).collect();
+        assert_eq!(plugged.len(), 2, "{steps:?}");
+        let wires = at(|step| matches!(step, Step::BringUp(_) | Step::Stitch(..)));
+        assert!(wires.max() < plugged.first().copied(), "{steps:?}");
+        let settled = at(|step| matches!(step, Step::Settle(_) | Step::Mark(..)));
+        assert!(settled.min() > plugged.last().copied(), "{steps:?}");
+    }
+}
+
+#[test]
 fn the_largest_topology_is_planned_quickly() {
     let pods = |n: usize| (format!("bb{}", n / 8), format!("net{}", n % 8));
     let links = (0..3000).map(|n| {
