@@ -5,7 +5,7 @@
 
 mod message;
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, sync::LazyLock};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
@@ -51,6 +51,9 @@ const DATAGRAM_BYTES: usize = 64 * 1024;
 
 /// Tries of a dump under which the table changes.
 const DUMP_TRIES: usize = 8;
+
+/// What counts where nobody was told to: nobody reads it. To make one takes longer than to open a socket.
+static UNREAD: LazyLock<Metrics> = LazyLock::new(Metrics::default);
 
 /// Identity of a socket's network namespace.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +109,7 @@ impl RouteSocket {
         let call = |operation| move |errno| KernelError::call(operation, "a netlink socket", errno);
         setsockopt(&socket, ReceiveTimeout, &seconds).map_err(call("set SO_RCVTIMEO of"))?;
         let cookie = getsockopt(&socket, NetnsCookie).map_err(call("get SO_NETNS_COOKIE of"))?;
-        Ok(Self { socket, sequence: 0, cookie, buffer: Vec::new(), metrics: Metrics::default() })
+        Ok(Self { socket, sequence: 0, cookie, buffer: Vec::new(), metrics: UNREAD.clone() })
     }
 
     /// The same, and what it is asked counts here.
@@ -129,15 +132,16 @@ impl RouteSocket {
         let mut answers = Vec::with_capacity(requests.len());
         let mut pending: Vec<&'static str> = Vec::new();
         let mut bytes = Vec::with_capacity(BATCH_BYTES);
-        for request in requests {
-            let operation = operation(&request.message);
-            self.append_request(&mut bytes, request);
-            pending.push(operation);
-            if bytes.len() >= BATCH_BYTES || pending.len() >= BATCH_MESSAGES {
+        let mut requests = requests.into_iter().peekable();
+        while let Some(request) = requests.next() {
+            pending.push(operation(&request.message));
+            // One send may be a message longer than that.
+            let last = requests.peek().is_none() || bytes.len() >= BATCH_BYTES || pending.len() >= BATCH_MESSAGES;
+            self.append_request(&mut bytes, request, last);
+            if last {
                 self.flush(&mut bytes, &mut pending, &mut answers)?;
             }
         }
-        self.flush(&mut bytes, &mut pending, &mut answers)?;
         Ok(answers)
     }
 
@@ -232,15 +236,16 @@ impl RouteSocket {
         Err(KernelError::Unsteady { operation, tries: DUMP_TRIES })
     }
 
-    fn append_request(&mut self, bytes: &mut Vec<u8>, request: Request) {
-        let flags = NLM_F_REQUEST
-            | NLM_F_ACK
-            | match request.mode {
-                Mode::Change => 0,
-                Mode::Create => NLM_F_CREATE | NLM_F_EXCL,
-                Mode::Replace => NLM_F_CREATE | NLM_F_REPLACE,
-            };
-        self.append(bytes, request.message, flags);
+    /// Appends a message of a batch. The kernel carries them out one after the other and tells of each that it refuses; so only
+    /// the last one is acknowledged, and with it all before it of which nothing was said.
+    fn append_request(&mut self, bytes: &mut Vec<u8>, request: Request, last: bool) {
+        let acknowledge = if last { NLM_F_ACK } else { 0 };
+        let mode = match request.mode {
+            Mode::Change => 0,
+            Mode::Create => NLM_F_CREATE | NLM_F_EXCL,
+            Mode::Replace => NLM_F_CREATE | NLM_F_REPLACE,
+        };
+        self.append(bytes, request.message, NLM_F_REQUEST | acknowledge | mode);
     }
 
     fn append(&mut self, bytes: &mut Vec<u8>, message: RouteNetlinkMessage, flags: u16) {
@@ -270,35 +275,34 @@ impl RouteSocket {
         let metrics = self.metrics.clone();
         let outcome =
             metrics.netlink.exchange(Exchange::Batch, pending.len(), || self.exchange(bytes, pending, first))?;
-        answers.extend(outcome.into_iter().flatten());
+        answers.extend(outcome);
         bytes.clear();
         pending.clear();
         Ok(())
     }
 
-    /// Sends messages, and waits for what the kernel says to each.
+    /// Sends messages, and waits until the kernel has said something to the last one.
     fn exchange(
         &mut self,
         bytes: &[u8],
         pending: &[&'static str],
         first: &'static str,
-    ) -> Result<Vec<Option<Result<(), KernelError>>>, KernelError> {
+    ) -> Result<Vec<Result<(), KernelError>>, KernelError> {
         self.socket.send(bytes, 0).map_err(|error| KernelError::io("send", first, &error))?;
         let base = self.sequence.wrapping_sub(u32::try_from(pending.len()).unwrap_or(0));
-        let mut outcome: Vec<Option<Result<(), KernelError>>> = pending.iter().map(|_| None).collect();
-        let mut missing = pending.len();
-        while missing > 0 {
+        let mut outcome: Vec<Result<(), KernelError>> = pending.iter().map(|_| Ok(())).collect();
+        loop {
             let length = self.fill(first)?;
             for message in parse(&self.buffer[..length], first)? {
                 let Message::Answer { header, code, sentence } = message else { continue };
                 let at = header.sequence_number.wrapping_sub(base).wrapping_sub(1) as usize;
-                if let Some(slot) = outcome.get_mut(at).filter(|slot| slot.is_none()) {
-                    *slot = Some(verdict(pending[at], code, sentence));
-                    missing -= 1;
+                let Some(slot) = outcome.get_mut(at) else { continue };
+                *slot = verdict(pending[at], code, sentence);
+                if at + 1 == pending.len() {
+                    return Ok(outcome);
                 }
             }
         }
-        Ok(outcome)
     }
 
     fn send(&mut self, message: RouteNetlinkMessage, flags: u16, operation: &'static str) -> Result<(), KernelError> {

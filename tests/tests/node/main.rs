@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "the names of the tests say what they prove")]
 
 mod abuse;
+mod batches;
 mod blind;
 mod bridges;
 mod capture;

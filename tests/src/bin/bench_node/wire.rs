@@ -23,7 +23,7 @@ pub(crate) const RTM_NEWTFILTER: u16 = 44;
 pub(crate) const RTM_NEWLINKPROP: u16 = 108;
 
 const NLM_F_REQUEST: u16 = 1;
-const NLM_F_ACK: u16 = 4;
+const NLM_F_ACK: u8 = 4;
 const NLM_F_DUMP: u16 = 0x300;
 pub(crate) const NLM_F_CREATE: u16 = 0x400;
 pub(crate) const NLM_F_EXCL: u16 = 0x200;
@@ -49,12 +49,14 @@ pub(crate) const ADDRESS_HEADER: usize = 8;
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     messages: u32,
+    /// Where the last one begins.
+    last: usize,
 }
 
 impl Batch {
     /// Appends a message; `fill` writes what comes behind its header.
     pub(crate) fn message(&mut self, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
-        self.append(kind, flags | NLM_F_ACK, fill);
+        self.append(kind, flags, fill);
     }
 
     /// Appends a question for a device.
@@ -67,7 +69,7 @@ impl Batch {
 
     fn append(&mut self, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
         let start = self.bytes.len();
-        self.messages += 1;
+        (self.last, self.messages) = (start, self.messages + 1);
         self.bytes.resize(start + HEADER, 0);
         fill(&mut Body(&mut self.bytes));
         let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
@@ -135,19 +137,21 @@ impl Wire {
         Ok(Self(wire))
     }
 
-    /// Sends all at once and reads every acknowledgement.
+    /// Sends all at once and waits for the acknowledgement of the last one; of the others the kernel tells those that it refuses.
     pub(crate) fn carry_out(&self, batch: &Batch) -> Result<()> {
         if batch.messages == 0 {
             return Ok(());
         }
-        send(self.0.as_raw_fd(), &batch.bytes, MsgFlags::empty()).context("send to netlink")?;
-        let mut missing = batch.messages;
+        let (mut bytes, mut done) = (batch.bytes.clone(), false);
+        // `nlmsg_flags` of `struct nlmsghdr`: its low byte.
+        bytes[batch.last + 6] |= NLM_F_ACK;
+        send(self.0.as_raw_fd(), &bytes, MsgFlags::empty()).context("send to netlink")?;
         let mut buffer = vec![0; 64 << 10];
-        while missing > 0 {
+        while !done {
             let length = recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()).context("receive from netlink")?;
             for (kind, number, body) in messages(&buffer[..length]) {
                 if kind == NLMSG_ERROR {
-                    missing -= 1;
+                    done = number == batch.messages;
                     let code = i32::from_ne_bytes(body.get(..4).context("a short answer")?.try_into()?);
                     ensure!(code == 0, "message {number} of {}: {}", batch.messages, Errno::from_raw(-code));
                 }
