@@ -2,9 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
+    io::{ErrorKind, Write},
     os::fd::AsFd,
-    path::Path,
     sync::Arc,
 };
 
@@ -178,7 +178,7 @@ impl LinuxSite {
             self.spare = parked.bridges;
             return Ok(());
         }
-        let (netns, silenced) = self.dir.create_and(&self.panel_name, silence)?;
+        let (netns, silenced) = self.dir.create_and(&self.panel_name, silence_new)?;
         silenced?;
         self.panel = Some(PanelDoor::enter(netns, &self.panel_name, &self.ear, &self.metrics)?);
         Ok(())
@@ -221,7 +221,7 @@ impl Site for LinuxSite {
     }
 
     fn execute(&mut self, steps: &[Step]) -> Result<(), StepFailed> {
-        if let Some(panel) = &self.panel {
+        if let Some(panel) = self.panel.as_ref().filter(|_| !steps.contains(&Step::RemovePanel)) {
             panel.netns.visit(silence).flatten().map_err(|source| StepFailed { at: 0, source })?;
         }
         Executor::new(self).run(steps)
@@ -248,30 +248,33 @@ impl PanelDoor {
 }
 
 /// Settings of a panel: no IPv6, so that nothing speaks into the lab by itself and making devices stays cheap, and no
-/// packet filter over bridges. Repeated with each work on a panel: it costs little and heals.
+/// packet filter over bridges.
+const SETTINGS: [(&str, &str); 5] = [
+    ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"),
+    ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"),
+    ("/proc/sys/net/bridge/bridge-nf-call-iptables", "0"),
+    ("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"),
+    ("/proc/sys/net/bridge/bridge-nf-call-arptables", "0"),
+];
+
+/// Puts the settings of a panel right, before each work on it unless it goes: it costs little and heals.
 pub(super) fn silence() -> Result<(), KernelError> {
-    const SETTINGS: [(&str, &str); 5] = [
-        ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"),
-        ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"),
-        ("/proc/sys/net/bridge/bridge-nf-call-iptables", "0"),
-        ("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"),
-        ("/proc/sys/net/bridge/bridge-nf-call-arptables", "0"),
-    ];
-    for (path, value) in SETTINGS {
-        // A kernel without IPv6 or br_netfilter has no such file and nothing to turn off.
-        match fs::read_to_string(path) {
-            Ok(now) if now.trim() == value => {}
-            Ok(_) => write(Path::new(path), value)?,
-            Err(_) => {}
-        }
-    }
-    Ok(())
+    // To write what is there already would wait for RTNL.
+    let differs = |(path, value): &(&str, &str)| fs::read_to_string(path).is_ok_and(|now| now.trim() != *value);
+    SETTINGS.into_iter().filter(differs).try_for_each(write)
 }
 
-fn write(path: &Path, value: &str) -> Result<(), KernelError> {
-    fs::write(path, value).map_err(|source| KernelError::File {
-        operation: "write",
-        path: path.display().to_string(),
-        source,
-    })
+/// The same for a new panel, in which everything differs.
+fn silence_new() -> Result<(), KernelError> {
+    SETTINGS.into_iter().try_for_each(write)
+}
+
+/// A kernel without IPv6 or br_netfilter has no such file and nothing to turn off.
+fn write((path, value): (&str, &str)) -> Result<(), KernelError> {
+    match File::options().write(true).open(path).and_then(|mut file| file.write_all(value.as_bytes())) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(KernelError::File { operation: "write", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
