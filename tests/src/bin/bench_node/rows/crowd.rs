@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::{Group, in_turn};
+use super::{Group, in_turn, thousand::wait_until_idle};
 use crate::{
     bench::{Bench, PARKED, Side, apply, delete, ms},
     figures::{Goal, Row, Samples, median},
@@ -80,8 +80,11 @@ fn round(bench: &Bench, round: usize, samples: &mut Samples) -> Result<()> {
             &mut || {
                 let mut side = bench.start("crowd", PARKED)?;
                 make_pods(&side.place, &lessons)?;
-                // What is parked is there in the life of an agent.
+                // What is parked is there in the life of an agent, and the pods of a lesson are new, as they are for the plugins.
                 at_once(bench, &mut side, &lessons)?;
+                remove_pods(&side.place, &lessons)?;
+                make_pods(&side.place, &lessons)?;
+                wait_until_idle(side.agent.pid())?;
                 ours = at_once(bench, &mut side, &lessons)?;
                 remove_pods(&side.place, &lessons)?;
                 bench.stop(side)

@@ -192,7 +192,7 @@ async fn all_ready(side: &mut Side, count: usize) -> Result<()> {
 }
 
 /// Waits until the agent does nothing any more.
-fn wait_until_idle(pid: Pid) -> Result<()> {
+pub(super) fn wait_until_idle(pid: Pid) -> Result<()> {
     let began = Instant::now();
     loop {
         let before = switches(pid)?;
