@@ -92,10 +92,10 @@ pub fn plan(desired: &Desired, former: Option<&Desired>, observed: &Observed, sk
     bridges(&view, steps);
     birth::births(&view, steps);
     uplinks::uplinks(&view, steps);
-    let cables = wires::wires(&view, steps);
+    let plugs = wires::wires(&view, steps);
     steps.extend(insides.before);
     steps.extend(insides.after);
-    steps.extend(cables);
+    steps.extend(plugs);
     steps.extend(insides.last);
     removal::last(&view, steps);
     plan

@@ -264,9 +264,9 @@ pub(super) fn silence() -> Result<(), KernelError> {
     SETTINGS.into_iter().filter(differs).try_for_each(write)
 }
 
-/// The same for a new panel, in which everything differs.
+/// The same for a new panel, in which everything differs. What is written to `all` is that of `default` too.
 fn silence_new() -> Result<(), KernelError> {
-    SETTINGS.into_iter().try_for_each(write)
+    SETTINGS.into_iter().filter(|(path, _)| !path.contains("/default/")).try_for_each(write)
 }
 
 /// A kernel without IPv6 or br_netfilter has no such file and nothing to turn off.

@@ -33,7 +33,7 @@ pub(super) use message::{Message, parse};
 /// How long the kernel may take for one answer: RTNL is one lock for the whole node, and others hold it for seconds.
 const ANSWER_SECONDS: u64 = 10;
 
-/// Bytes of one send. The kernel answers each message of a batch at once, into a buffer of ours that must not overflow.
+/// Bytes of one send. The kernel may refuse each message of a batch, and says so into a buffer of ours that must not overflow.
 const BATCH_BYTES: usize = 16 * 1024;
 
 /// Messages of one send, for the same reason.

@@ -39,7 +39,7 @@ async fn stale(lab: &Lab, make: impl Fn(&str)) {
     agent.apply(Topology { name: "13".into(), ..one_in("good", "net2") }).await.expect("others go on");
 }
 
-fn bind(source: &str, target: &str) {
+pub(crate) fn bind(source: &str, target: &str) {
     fs::write(target, "").unwrap();
     mount(Some(source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
 }

@@ -8,14 +8,15 @@ use podwire_proto::v1::{
     State, Topology,
 };
 use podwire_tests::{
-    condition::eventually,
-    elements::{bridge, lan, link, nic, plug, route, state, states, topology},
+    condition::{eventually, holds},
+    elements::{bridge, lan, link, nic, nic_at, plug, route, state, states, topology},
     lab::agent::refused,
+    netns,
     verdict::reason,
 };
 use tonic::Code;
 
-use crate::{ownership::attach, private};
+use crate::{obstacles::bind, ownership::attach, private};
 
 fn one(pod: &str) -> Topology {
     Topology {
@@ -73,6 +74,36 @@ fn what_a_failed_change_made_goes_even_where_something_else_cannot_be_put_back()
             assert!(c.interfaces().is_empty() && d.interfaces().is_empty(), "{:?}", (c.interfaces(), d.interfaces()));
         }
         assert_eq!(a.interfaces(), ["far", "other"]);
+    });
+}
+
+#[test]
+fn a_pod_that_comes_back_without_ipv6_has_its_wire_and_its_other_addresses() {
+    private(async |lab| {
+        let [a, b] = lab.pods(["a", "b"]);
+        let agent = lab.agent().start().await;
+        let with = |pod, addresses: [&str; 2]| plug(pod, nic_at(pod, "net1", &addresses), "lan");
+        let attachments = vec![with("a", ["10.0.0.1/24", "fd00::1/64"]), with("b", ["10.0.0.2/24", "fd00::2/64"])];
+        let both = Topology { bridges: vec![bridge("lan")], attachments, ..topology("12") };
+        let made = agent.apply(both).await.unwrap();
+        assert_eq!(state(&made), State::Ready);
+        netns::remove("b").unwrap();
+        netns::make("new").unwrap();
+        let off = || Ok(fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?);
+        netns::inside("new", off).unwrap();
+        // Under its name only when IPv6 is off: the agent plugs what it sees at once.
+        bind("/run/netns/new", "/run/netns/b");
+        eventually("the interface is there and says what the pod refuses", async || {
+            let now = agent.get("12").await.unwrap();
+            let now = states(&now);
+            holds(now.contains(&("b/net1".into(), State::Failed)), format!("{now:?}"))
+        })
+        .await;
+        eventually("what the pod does not refuse works", async || {
+            holds(b.link("net1")["operstate"] == "UP", format!("{}", b.link("net1")))
+        })
+        .await;
+        a.ping(b.address("net1"));
     });
 }
 

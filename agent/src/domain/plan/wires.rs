@@ -14,11 +14,11 @@ use crate::domain::{
 
 use super::{Fate, View, inside, uplinks};
 
-/// Returns what plugs and pulls cables. It comes behind what brings NICs up: a port that is up before its NIC has no carrier, and
-/// linkwatch would turn its queue off and its bridge would disable it, with a wait for all readers (RCU) with RTNL held, only
-/// to undo that a millisecond later.
+/// Returns what plugs in new NICs. It comes behind what brings them up: a port that is up before its NIC has no carrier, and
+/// linkwatch would turn its queue off, which waits for all readers (RCU) with RTNL held, and its bridge would disable it, only to undo
+/// both a millisecond later. Ports that are there do not wait for their pods: one may refuse an address for good.
 pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
-    let mut cables = Vec::new();
+    let (mut cables, mut new) = (Vec::new(), Vec::new());
     for (nic, fate) in view.live() {
         let port = match fate {
             Fate::Keep { port: Some(port), .. } => Some(*port),
@@ -29,7 +29,7 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
             Wire::Bridge { bridge, port: options, vlans, .. } => {
                 match port {
                     // Its master was given with its birth.
-                    None => cables.push(Step::SetBridgePort(nic.key.clone(), *options)),
+                    None => new.push(Step::SetBridgePort(nic.key.clone(), *options)),
                     Some(port) => plug(view, nic, port, bridge, *options, steps),
                 }
                 join(nic, port, vlans.as_ref(), steps);
@@ -57,10 +57,12 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
         }
         let up = port_up(view, nic);
         if port.is_some_and(|port| port.up) != up {
-            cables.push(Step::SetPort(nic.key.clone(), up));
+            let cable = Step::SetPort(nic.key.clone(), up);
+            if port.is_some() { cables.push(cable) } else { new.push(cable) }
         }
     }
-    cables
+    steps.extend(cables);
+    new
 }
 
 fn plug(

@@ -169,9 +169,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_it_panic(
+            parts in proptest::collection::vec((0_u16..24, prop::sample::select(vec![3, 26, 0x801a]), any::<u32>()), 0..6),
+            cut in 0_usize..8,
+        ) {
+            let part = |(length, kind, value): (u16, u16, u32)| {
+                [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &value.to_ne_bytes()].concat()
+            };
+            let mut bytes = parts.into_iter().map(part).collect::<Vec<_>>().concat();
+            bytes.truncate(bytes.len().saturating_sub(cut));
             let message = link(libc::AF_UNSPEC, &[bytes]);
-            prop_assert!(brief(&message).len() <= message.len());
+            let brief = brief(&message);
+            prop_assert!(brief.len() <= message.len());
+            prop_assert_eq!(header(&brief).length as usize, brief.len());
         }
     }
 }

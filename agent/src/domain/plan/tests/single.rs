@@ -220,7 +220,23 @@ fn a_cable_is_plugged_when_both_of_its_ends_are_ready_and_before_the_interface_i
         assert!(wires.max() < plugged.first().copied(), "{steps:?}");
         let settled = at(|step| matches!(step, Step::Settle(_) | Step::Mark(..)));
         assert!(settled.min() > plugged.last().copied(), "{steps:?}");
+        let behind = |step: &&Step| {
+            !matches!(step, Step::SetPort(..) | Step::SetBridgePort(..) | Step::Settle(_) | Step::Mark(..))
+        };
+        assert_eq!(steps[plugged[0]..].iter().find(behind), None, "{steps:?}");
     }
+}
+
+#[test]
+fn a_port_that_is_there_does_not_wait_for_its_pod() {
+    let desired = on_bridge(&[("a", with(&["10.9.0.1/24"], &[]))]);
+    let mut model = full_node();
+    converge(&mut model, &on_bridge(&[("a", interface("bb1", "net1"))]), None);
+    take(&mut model, &[Step::SetPort(nic("bb1", "net1"), false)]);
+    let steps = plan(&desired, None, &model.observe(), &BTreeSet::new()).steps;
+    let plug = steps.iter().position(|step| matches!(step, Step::SetPort(_, true)));
+    let address = steps.iter().position(|step| matches!(step, Step::AddAddress(..)));
+    assert!(plug.is_some() && plug < address, "{steps:?}");
 }
 
 #[test]
