@@ -103,11 +103,8 @@ impl<'a> Executor<'a> {
     }
 
     pub(super) fn run(mut self, steps: &[Step]) -> Outcome {
-        let (mut waited, mut joined) = (0, None);
+        let mut waited = 0;
         for (at, step) in steps.iter().enumerate() {
-            if joined == Some(at) {
-                continue;
-            }
             if !matches!(step, Step::RemovePort { .. }) {
                 self.bury()?;
             }
@@ -118,23 +115,14 @@ impl<'a> Executor<'a> {
                 // A name may have another index from here on.
                 (self.nics, self.known_pods) = <_>::default();
             }
-            if let [Step::SetBridgePort(nic, port), Step::SetPort(next, true), ..] = &steps[at..]
-                && nic == next
-            {
-                // Both in one message.
-                let index = self.port(at, nic)?;
-                self.add(at, &Door::Panel, link::set_bridge_port(index, *port, true))?;
-                joined = Some(at + 1);
-                continue;
-            }
-            self.step(at, step)?;
+            self.step(at, steps)?;
         }
         self.bury()?;
         self.flush()
     }
 
-    fn step(&mut self, at: usize, step: &Step) -> Outcome {
-        match step {
+    fn step(&mut self, at: usize, steps: &[Step]) -> Outcome {
+        match &steps[at] {
             Step::CreatePanel => {
                 self.site.create_panel().map_err(failed(at))?;
                 self.used.extend(self.site.spare.iter().map(|(index, _)| *index));
@@ -171,7 +159,7 @@ impl<'a> Executor<'a> {
             }
             Step::SetBridgePort(nic, port) => {
                 let index = self.port(at, nic)?;
-                self.add(at, &Door::Panel, link::set_bridge_port(index, *port, false))
+                self.add(at, &Door::Panel, link::set_bridge_port(index, *port, comes_up(steps, at)))
             }
             Step::SetPortVlans(nic, vlans) => {
                 let index = self.port(at, nic)?;
@@ -205,6 +193,7 @@ impl<'a> Executor<'a> {
                 let index = self.port(at, nic)?;
                 self.forgive(at, &Door::Panel, queue::unimpair(index))
             }
+            Step::SetPort(..) if at > 0 && comes_up(steps, at - 1) => Ok(()),
             Step::SetPort(nic, up) => {
                 let index = self.port(at, nic)?;
                 self.add(at, &Door::Panel, link::set_up(index, *up))
@@ -341,6 +330,11 @@ impl<'a> Executor<'a> {
         self.nics.insert(nic.clone(), index);
         Ok(index)
     }
+}
+
+/// Whether the bridge port whose options are set by this step comes up by the next one: both go in one message.
+fn comes_up(steps: &[Step], at: usize) -> bool {
+    matches!(&steps[at..], [Step::SetBridgePort(nic, _), Step::SetPort(next, true), ..] if nic == next)
 }
 
 /// What is to be removed is not there: an absent hook is EINVAL to the kernel, an absent qdisc ENOENT.
