@@ -12,11 +12,11 @@ use nix::{
     ifaddrs::getifaddrs,
     sys::{
         socket::{
-            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, recvmsg, send,
-            setsockopt, socket,
-            sockopt::{RcvBufForce, ReceiveTimeout, ReceiveTimestampns},
+            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, TimestampingFlag,
+            Timestamps, bind, recv, recvmsg, send, setsockopt, socket,
+            sockopt::{RcvBufForce, ReceiveTimeout, Timestamping},
         },
-        time::{TimeSpec, TimeVal},
+        time::TimeVal,
     },
 };
 
@@ -122,22 +122,49 @@ impl Tap {
 
     /// Makes room for thousands of frames, where the kernel lets us, and notes when each was seen.
     ///
+    /// The kernel begins to note it a moment after it was asked (`netstamp_work`), and says the time of reading until then:
+    /// returns when frames have their own times, on their way out and in.
+    ///
     /// # Errors
     ///
-    /// The kernel does not say when.
+    /// The kernel does not say when; loopback is down.
     pub fn enlarge(&self) -> Result<()> {
         const BYTES: usize = 64 * 1024 * 1024;
         // Without root it stays as it is.
         let _ = setsockopt(&self.socket, RcvBufForce, &BYTES);
-        setsockopt(&self.socket, ReceiveTimestampns, &true).context("set SO_TIMESTAMPNS")
+        self.note_times()?;
+        let (pod, _) = self.place.split_once('/').context("a place")?;
+        let (sender, loopback) = (Self::open(pod, "lo")?, Self::open(pod, "lo")?);
+        loopback.note_times()?;
+        let probe = [&sender.mac[..], &sender.mac, b"\x88\xb5podwire: are times noted?"].concat();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) {
+            sender.send_whole(&probe)?;
+            let [out, back] = [(); 2].map(|()| loopback.next(Duration::from_secs(1)));
+            if [out, back].iter().flatten().filter(|(time, _)| time.is_some()).count() == 2 {
+                return Ok(());
+            }
+        }
+        bail!("{}: the kernel notes no times", loopback.place)
+    }
+
+    fn note_times(&self) -> Result<()> {
+        let software = TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE | TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE;
+        setsockopt(&self.socket, Timestamping, &software).context("set SO_TIMESTAMPING")
     }
 
     /// The next frame that is seen after [`enlarge`](Self::enlarge), and when by the kernel's clock; `None`: there was none
     /// in time.
     pub fn receive(&self, patience: Duration) -> Option<(Duration, Vec<u8>)> {
+        let (time, frame) = self.next(patience)?;
+        Some((time?, frame))
+    }
+
+    /// The next frame, and when it was seen if the kernel noted it.
+    fn next(&self, patience: Duration) -> Option<(Option<Duration>, Vec<u8>)> {
         let started = Instant::now();
         let mut buffer = vec![0; 65536];
-        let mut control = nix::cmsg_space!(TimeSpec);
+        let mut control = nix::cmsg_space!(Timestamps);
         loop {
             let left = i64::try_from(patience.saturating_sub(started.elapsed()).as_micros()).unwrap_or(i64::MAX);
             if left == 0 {
@@ -149,7 +176,7 @@ impl Tap {
             let socket = self.socket.as_raw_fd();
             let received = recvmsg::<()>(socket, &mut slices, Some(&mut control), MsgFlags::empty()).map(|message| {
                 let time = message.cmsgs().into_iter().flatten().find_map(|control| match control {
-                    ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+                    ControlMessageOwned::ScmTimestampsns(times) => Some(Duration::from(times.system)),
                     _ => None,
                 });
                 (time, message.bytes)
@@ -157,7 +184,7 @@ impl Tap {
             match received {
                 Ok((time, length)) => {
                     buffer.truncate(length);
-                    return Some((time?, buffer));
+                    return Some((time, buffer));
                 }
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(_) => return None,

@@ -1,6 +1,9 @@
 //! What the other tests stand on.
 
-use std::{fs, process, time::Duration};
+use std::{
+    fs, iter, process,
+    time::{Duration, SystemTime},
+};
 
 use podwire_tests::tap::LACP;
 
@@ -43,6 +46,24 @@ fn pings_and_frames_pass_a_plain_veth_pair() {
         let (from, to) = (a.tap("net1"), b.tap("net1"));
         let frame = from.send(LACP, b"\x88\x09hello").unwrap();
         to.expect(&frame, Duration::from_secs(5)).unwrap();
+    });
+}
+
+#[test]
+fn a_tap_says_when_the_first_frame_passed_and_not_when_it_was_read() {
+    private(async |lab| {
+        let pod = lab.pod("bb1").with_eth0();
+        let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        for _ in 0..20 {
+            let (from, seen) = (pod.tap("eth0"), pod.tap("eth0"));
+            seen.enlarge().unwrap();
+            let before = now();
+            let frame = from.send(LACP, b"\x88\x09hello").unwrap();
+            let sent = now();
+            let times = iter::from_fn(|| seen.receive(Duration::from_secs(5)));
+            let (time, _) = times.into_iter().find(|(_, seen)| *seen == frame).unwrap();
+            assert!((before..=sent).contains(&time), "{before:?} {time:?} {sent:?}");
+        }
     });
 }
 
