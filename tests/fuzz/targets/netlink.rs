@@ -23,7 +23,9 @@ fuzz_target!(|data: &[u8]| {
     match datagram(data) {
         Ok(read) => {
             assert!(read.entries <= most && read.egress.len() <= read.entries);
-            assert_eq!(read.names, names, "agent and command see the same devices");
+            // The agent leaves out the settings of IPv4 and IPv6, which may be what does not parse.
+            let unseen = names.iter().find(|name| !read.names.contains(name));
+            assert_eq!(unseen, None, "a device that the command sees and the agent does not");
             for egress in read.egress.values() {
                 if let Egress::Queue { netem: Some(queue), .. } = egress {
                     let options = netem_options(queue);
