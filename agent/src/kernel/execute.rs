@@ -166,10 +166,8 @@ impl<'a> Executor<'a> {
                 bridge_vlan::set(index, vlans).into_iter().try_for_each(|request| self.add(at, &Door::Panel, request))
             }
             Step::Stitch(nic, far) => {
+                self.hooks(at, steps)?;
                 let (from, to) = (self.port(at, nic)?, self.port(at, far)?);
-                // The hook of a former stitch goes first, with its filter.
-                self.forgive(at, &Door::Panel, stitch::remove_hook(from))?;
-                self.add(at, &Door::Panel, stitch::add_hook(from))?;
                 self.add(at, &Door::Panel, stitch::redirect(from, to))
             }
             Step::Unstitch(nic) => {
@@ -223,6 +221,23 @@ impl<'a> Executor<'a> {
                 self.forgive(at, &Door::Panel, link::remove(*index))
             }
         }
+    }
+
+    /// Makes the hooks of all stitches from here on, where this is the first of them. The first filter at a hook that was made
+    /// after the last RCU grace period waits for one (`mini_qdisc_pair_swap`): so it is one wait for all of them, not one for each.
+    fn hooks(&mut self, at: usize, steps: &[Step]) -> Outcome {
+        let is_stitch = |step: &&Step| matches!(step, Step::Stitch(..));
+        if steps[..at].last().as_ref().is_some_and(is_stitch) {
+            return Ok(());
+        }
+        for (at, step) in (at..).zip(steps[at..].iter().take_while(is_stitch)) {
+            let Step::Stitch(nic, _) = step else { continue };
+            let index = self.port(at, nic)?;
+            // That of a former stitch goes first, with its filter.
+            self.forgive(at, &Door::Panel, stitch::remove_hook(index))?;
+            self.add(at, &Door::Panel, stitch::add_hook(index))?;
+        }
+        Ok(())
     }
 
     /// Removes the ports that wait for it, all in one message where there are several.

@@ -18,7 +18,7 @@ use super::{Fate, View, inside, uplinks};
 /// linkwatch would turn its queue off, which waits for all readers (RCU) with RTNL held, and its bridge would disable it, only to undo
 /// both a millisecond later. Ports that are there do not wait for their pods: one may refuse an address for good.
 pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
-    let (mut cables, mut new) = (Vec::new(), Vec::new());
+    let (mut stitches, mut cables, mut new) = (Vec::new(), Vec::new(), Vec::new());
     for (nic, fate) in view.live() {
         let port = match fate {
             Fate::Keep { port: Some(port), .. } => Some(*port),
@@ -34,7 +34,7 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
                 }
                 join(nic, port, vlans.as_ref(), steps);
             }
-            Wire::Stitch { far, .. } => stitch(view, nic, port, far, steps),
+            Wire::Stitch { far, .. } => stitches.extend(stitch(view, nic, port, far, steps)),
             Wire::Uplink { spec, .. } => {
                 let leads_nowhere = !view.known.observed.devices.contains_key(spec.parent.as_str());
                 if leads_nowhere && port.is_some_and(|port| port.redirect != Redirect::Nowhere) {
@@ -61,6 +61,8 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
             if port.is_some() { cables.push(cable) } else { new.push(cable) }
         }
     }
+    // One behind the other, so that their hooks are made together.
+    steps.extend(stitches);
     steps.extend(cables);
     new
 }
@@ -101,7 +103,8 @@ fn join(nic: &Nic, port: Option<&PortState>, vlans: Option<&PortVlans>, steps: &
     }
 }
 
-fn stitch(view: &View<'_>, nic: &Nic, port: Option<&PortState>, far: &NicKey, steps: &mut Vec<Step>) {
+/// Returns what stitches it to its far end, if it is not.
+fn stitch(view: &View<'_>, nic: &Nic, port: Option<&PortState>, far: &NicKey, steps: &mut Vec<Step>) -> Option<Step> {
     if port.is_some_and(|port| port.master.is_some()) {
         steps.push(Step::SetMaster(nic.key.clone(), None));
     }
@@ -111,9 +114,10 @@ fn stitch(view: &View<'_>, nic: &Nic, port: Option<&PortState>, far: &NicKey, st
             if redirect != Redirect::Nowhere {
                 steps.push(Step::Unstitch(nic.key.clone()));
             }
+            None
         }
-        Some(Fate::Keep { port: Some(other), .. }) if redirect == Redirect::To(other.index) => {}
-        Some(_) => steps.push(Step::Stitch(nic.key.clone(), far.clone())),
+        Some(Fate::Keep { port: Some(other), .. }) if redirect == Redirect::To(other.index) => None,
+        Some(_) => Some(Step::Stitch(nic.key.clone(), far.clone())),
     }
 }
 

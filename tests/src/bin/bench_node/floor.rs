@@ -106,9 +106,13 @@ fn node_side(lesson: &Lesson, pods: &[File]) -> Batch {
         batch.message(RTM_NEWLINK, CREATE, |body| port_and_nic(body, lesson, port, plug, pods[plug.pod].as_raw_fd()));
     }
     if lesson.shape == Shape::Links {
+        // All hooks, then all filters: the first filter at a hook waits until all readers are past its making (RCU).
+        for (port, _) in (FIRST_PORT..).zip(&lesson.plugs) {
+            hook(&mut batch, port);
+        }
         for (port, plug) in (FIRST_PORT..).zip(&lesson.plugs) {
             // The far end of a link is the next plug, and of that one the one before.
-            stitch(&mut batch, port, if plug.to_far { port + 1 } else { port - 1 });
+            redirect(&mut batch, port, if plug.to_far { port + 1 } else { port - 1 });
         }
     }
     batch
@@ -170,20 +174,26 @@ fn port_options(port: u32) -> impl FnOnce(&mut crate::wire::Body<'_>) {
     }
 }
 
-/// `clsact`, and `u32` that matches everything with `mirred egress redirect`.
-fn stitch(batch: &mut Batch, port: u32, far: u32) {
-    let header = |body: &mut crate::wire::Body<'_>, handle: u32, parent: u32, info: u32| {
-        body.raw(&[0; 4]);
-        for word in [port, handle, parent, info] {
-            body.raw(&word.to_ne_bytes());
-        }
-    };
+/// `struct tcmsg`.
+fn traffic_control(body: &mut crate::wire::Body<'_>, port: u32, handle: u32, parent: u32, info: u32) {
+    body.raw(&[0; 4]);
+    for word in [port, handle, parent, info] {
+        body.raw(&word.to_ne_bytes());
+    }
+}
+
+/// `clsact`.
+fn hook(batch: &mut Batch, port: u32) {
     batch.message(RTM_NEWQDISC, CREATE, |body| {
-        header(body, 0xffff_0000, 0xffff_fff1, 0);
+        traffic_control(body, port, 0xffff_0000, 0xffff_fff1, 0);
         body.text(1, "clsact");
     });
+}
+
+/// `u32` that matches everything, with `mirred egress redirect`.
+fn redirect(batch: &mut Batch, port: u32, far: u32) {
     batch.message(RTM_NEWTFILTER, CREATE, |body| {
-        header(body, 0, 0xffff_fff2, 0x1_0000 | u32::from(0x0003_u16.to_be()));
+        traffic_control(body, port, 0, 0xffff_fff2, 0x1_0000 | u32::from(0x0003_u16.to_be()));
         body.text(1, "u32");
         body.nested(2, |options| {
             // `struct tc_u32_sel` with one `struct tc_u32_key`: TC_U32_TERMINAL, one key of zeros.
