@@ -1,6 +1,7 @@
 //! The only room that talks to the kernel: netlink, namespaces, mounts, sysctls. Blocking and small.
 
 mod attribute;
+mod begun;
 mod bridge_vlan;
 mod capture;
 mod clock;
@@ -45,6 +46,7 @@ use crate::domain::{
     step::Step,
 };
 
+pub use begun::PanelAhead;
 pub use capture::{Chunk, End, Extent, Port, Recording, Side, Stamps, sight};
 pub use clock::{boot_id, boottime, release};
 pub use ear::{Ear, Heard, Moment, News, Place};
@@ -115,6 +117,12 @@ pub trait Kernel: Send + Sync + 'static {
     ///
     /// The kernel's words.
     fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError>;
+
+    /// Expects a change to make a panel, so that it is begun as soon as it is open and there is none. `None`: one waits for it, or is
+    /// made when it is needed.
+    fn panel_ahead(&self) -> Option<PanelAhead> {
+        None
+    }
 
     /// What hears of changes in everything that was opened, from its opening on.
     fn ear(&self) -> Arc<Ear>;

@@ -2,21 +2,20 @@
 //!
 //! This file is the only one that calls `setns` and `unshare`.
 
+mod dir;
 mod standing;
 
 use std::{
-    fs::{self, File},
+    fs::File,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     thread,
 };
 
-use netns_rs::Env;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
-    mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
     sys::{
         stat::Mode,
@@ -25,7 +24,8 @@ use nix::{
 };
 
 use super::{error::KernelError, socket::RouteSocket};
-use standing::Standing;
+pub use dir::NetnsDir;
+use standing::{Begun, Standing};
 
 /// A network namespace that was opened and is not the node's own. Hold it only for one operation: a held descriptor
 /// keeps a dead pod's namespace and its interfaces alive.
@@ -36,6 +36,21 @@ pub struct Netns {
     cookie: u64,
     /// The socket by which the cookie was read, for who asks for one first: entering costs a thread.
     first: Mutex<Option<RouteSocket>>,
+}
+
+/// A namespace that is being made. Nothing is left of it where nobody waits for it.
+#[derive(Debug)]
+pub(super) struct NetnsBegun<T>(Begun<Result<(Netns, T), KernelError>>);
+
+impl<T> NetnsBegun<T> {
+    /// Waits until it is made.
+    ///
+    /// # Errors
+    ///
+    /// No namespace can be made, or the work panics.
+    pub(super) fn end(self) -> Result<(Netns, T), KernelError> {
+        self.0.end()?
+    }
 }
 
 /// Why a path does not lead to the network namespace of a pod.
@@ -70,6 +85,20 @@ impl Netns {
         Self::open_and(path, || ()).map(|(netns, ())| netns)
     }
 
+    /// Opens and checks the network namespaces at some paths: one turn of a thread for all of them.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread to be had. Of each, as [`Self::open`].
+    pub fn open_all(paths: &[PathBuf]) -> Result<Vec<Result<Self, NetnsError>>, KernelError> {
+        let found: Vec<_> = paths.iter().map(|path| Found::at(path)).collect();
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let visit = |found: Found| found.visit(|| ()).map(|(netns, ())| netns);
+        away("network namespaces", move || Ok(found.into_iter().map(|found| found.and_then(visit)).collect()))
+    }
+
     /// Opens and checks the network namespace at a path, and does `work` while it is inside.
     ///
     /// # Errors
@@ -79,41 +108,27 @@ impl Netns {
         path: &Path,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(Self, T), NetnsError> {
-        let shown = path.display().to_string();
-        let failed = |operation| {
-            let object = shown.clone();
-            move |errno| match errno {
-                Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ESRCH => NetnsError::Absent(object),
-                errno => NetnsError::Kernel(KernelError::call(operation, object, errno)),
-            }
+        let found = Found::at(path)?;
+        let shown = found.shown.clone();
+        away(&shown, move || Ok(found.visit(work)))?
+    }
+
+    /// Begins to make a namespace that has no name, and to do `work` inside it.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread to be had.
+    pub(super) fn begin<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<NetnsBegun<T>, KernelError> {
+        const SHOWN: &str = "a new namespace";
+        let make = move || {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("unshare", "a namespace", errno))?;
+            let (fd, socket) = (own_netns()?.into(), RouteSocket::open()?);
+            let (cookie, first) = (socket.cookie(), Mutex::new(Some(socket)));
+            Ok((Self { fd, path: SHOWN.to_owned(), cookie, first }, work()))
         };
-        // O_PATH first: what is there may be a FIFO or a device, which opening would disturb.
-        let place = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
-        let kind = fstatfs(&place).map_err(failed("statfs"))?.filesystem_type();
-        if kind != NSFS_MAGIC {
-            return Err(NetnsError::NotNetns { path: shown, seen: "a plain file, left over or not mounted yet" });
-        }
-        let again = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
-        let fd = open(&again, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
-        let own = own_cookie()?;
-        let object = shown.clone();
-        let look = move || {
-            enter(&fd, &object)?;
-            let socket = RouteSocket::open()?;
-            // Nothing is done in the node's own namespace, whatever led there.
-            let done = (socket.cookie() != own).then(work);
-            Ok((fd, socket, done))
-        };
-        let (fd, socket, done) = match away(&shown, look) {
-            Ok(entered) => entered,
-            Err(KernelError::Call { errno: Errno::EINVAL, .. }) => {
-                return Err(NetnsError::NotNetns { path: shown, seen: "a namespace of another kind" });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let Some(done) = done else { return Err(NetnsError::Own(shown)) };
-        let (cookie, first) = (socket.cookie(), Mutex::new(Some(socket)));
-        Ok((Self { fd, path: shown, cookie, first }, done))
+        begin_away(SHOWN, make).map(NetnsBegun)
     }
 
     /// The kernel's identity of the namespace, never given twice between boots (`SO_NETNS_COOKIE`).
@@ -175,7 +190,58 @@ impl Netns {
     }
 }
 
-/// The namespace that the agent itself is in: for identity, and for threads that come home. It is never plugged.
+/// What may be a network namespace, and was not entered yet.
+struct Found {
+    fd: OwnedFd,
+    shown: String,
+    /// Cookie of the namespace that the agent is in.
+    own: u64,
+}
+
+impl Found {
+    /// What is at a path.
+    fn at(path: &Path) -> Result<Self, NetnsError> {
+        let shown = path.display().to_string();
+        let failed = |operation| {
+            let object = shown.clone();
+            move |errno| match errno {
+                Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ESRCH => NetnsError::Absent(object),
+                errno => NetnsError::Kernel(KernelError::call(operation, object, errno)),
+            }
+        };
+        // O_PATH first: what is there may be a FIFO or a device, which opening would disturb.
+        let place = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
+        let kind = fstatfs(&place).map_err(failed("statfs"))?.filesystem_type();
+        if kind != NSFS_MAGIC {
+            return Err(NetnsError::NotNetns { path: shown, seen: "a plain file, left over or not mounted yet" });
+        }
+        let again = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+        let fd = open(&again, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
+        Ok(Self { fd, shown, own: own_cookie()? })
+    }
+
+    /// Enters it and does `work` inside. On a thread that may be away.
+    fn visit<T>(self, work: impl FnOnce() -> T) -> Result<(Netns, T), NetnsError> {
+        let Self { fd, shown: path, own } = self;
+        match enter(&fd, &path) {
+            Err(KernelError::Call { errno: Errno::EINVAL, .. }) => {
+                return Err(NetnsError::NotNetns { path, seen: "a namespace of another kind" });
+            }
+            entered => entered?,
+        }
+        let socket = RouteSocket::open()?;
+        if socket.cookie() == own {
+            // Nothing is done in the node's own namespace, whatever led there.
+            return Err(NetnsError::Own(path));
+        }
+        let done = work();
+        let (cookie, first) = (socket.cookie(), Mutex::new(Some(socket)));
+        Ok((Netns { fd, path, cookie, first }, done))
+    }
+}
+
+/// The namespace that the calling thread is in: the agent's own, for identity and for threads that come home, which is never
+/// plugged, or one that the thread has just made.
 pub(super) fn own_netns() -> Result<File, KernelError> {
     const OWN: &str = "/proc/thread-self/ns/net";
     File::open(OWN).map_err(|error| KernelError::io("open", OWN, &error))
@@ -201,16 +267,24 @@ fn away<T: Send + 'static>(
     shown: &str,
     work: impl FnOnce() -> Result<T, KernelError> + Send + 'static,
 ) -> Result<T, KernelError> {
+    begin_away(shown, work)?.end()?
+}
+
+/// The same, without waiting for its end.
+fn begin_away<T: Send + 'static>(
+    shown: &str,
+    work: impl FnOnce() -> Result<T, KernelError> + Send + 'static,
+) -> Result<Begun<Result<T, KernelError>>, KernelError> {
     static HOME: OnceLock<File> = OnceLock::new();
     static THREADS: Standing = Standing::new(standing::IDLE);
     let home = match HOME.get() {
         Some(home) => home,
         None => own_netns().map(|own| HOME.get_or_init(|| own))?,
     };
-    THREADS.run(shown, move || {
+    THREADS.begin(shown, move || {
         let done = work();
         (done, setns(home, CloneFlags::CLONE_NEWNET).is_ok())
-    })?
+    })
 }
 
 /// Runs `work` on a fresh thread in a fresh namespace that nobody else sees and that ends with the thread.
@@ -232,169 +306,4 @@ fn on_thread<T: Send>(shown: &str, work: impl FnOnce() -> Result<T, KernelError>
         let thread = started.map_err(|error| KernelError::io("start a thread for", shown, &error))?;
         thread.join().unwrap_or_else(|_| Err(KernelError::Panicked(shown.to_owned())))
     })
-}
-
-/// The directory in which network namespaces are mounted under names, as `ip netns` has it.
-#[derive(Debug, Clone)]
-pub struct NetnsDir {
-    path: PathBuf,
-    /// Held while a name is half made: a file that is not mounted yet looks like one that is left over.
-    half_made: Arc<Mutex<()>>,
-}
-
-impl Env for NetnsDir {
-    fn persist_dir(&self) -> PathBuf {
-        self.path.clone()
-    }
-}
-
-impl NetnsDir {
-    /// The directory at a path.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), half_made: Arc::default() }
-    }
-
-    /// The path of a name.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    /// The directory itself.
-    pub fn dir(&self) -> &Path {
-        &self.path
-    }
-
-    /// Makes the directory a shared mount, so that what is mounted in it later is seen in other mount namespaces.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's words.
-    pub fn prepare(&self) -> Result<(), KernelError> {
-        self.init().map_err(|source| KernelError::Netns { name: self.path.display().to_string(), source })
-    }
-
-    /// Makes a namespace under a name.
-    ///
-    /// # Errors
-    ///
-    /// `is_present`: the name is taken. Else the kernel's words.
-    pub fn create(&self, name: &str) -> Result<(), KernelError> {
-        self.create_and(name, || ()).map(drop)
-    }
-
-    /// Makes a namespace under a name, and does `work` inside it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::create`].
-    pub(super) fn create_and<T: Send + 'static>(
-        &self,
-        name: &str,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<(Netns, T), KernelError> {
-        /// Of the thread and not of the process: it is the one that has left.
-        const OWN: &str = "/proc/thread-self/ns/net";
-        let path = self.path(name);
-        let shown = path.display().to_string();
-        let _making = self.half_made();
-        // The file is ours only if we made it: another one may be somebody's namespace.
-        File::create_new(&path).map_err(|error| KernelError::io("create", &*shown, &error))?;
-        let object = shown.clone();
-        let make = move || {
-            let failed = |operation| {
-                let object = object.clone();
-                move |errno| KernelError::call(operation, object, errno)
-            };
-            unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| KernelError::call("unshare", "a namespace", errno))?;
-            mount(Some(OWN), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(failed("mount"))?;
-            let fd = open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed("open"))?;
-            Ok((fd, RouteSocket::open()?, work()))
-        };
-        let (fd, socket, done) = away(&shown, make).inspect_err(|_| {
-            let _ = self.remove(name);
-        })?;
-        let (cookie, first) = (socket.cookie(), Mutex::new(Some(socket)));
-        Ok((Netns { fd, path: shown, cookie, first }, done))
-    }
-
-    /// Takes a name away. The namespace ends when nothing else holds it. An absent one is removed already.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's words.
-    pub fn remove(&self, name: &str) -> Result<(), KernelError> {
-        let path = self.path(name);
-        match umount2(&path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
-            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
-            Err(errno) => return Err(KernelError::call("umount", path.display().to_string(), errno)),
-        }
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(KernelError::io("unlink", path.display().to_string(), &error)),
-        }
-    }
-
-    /// Gives a namespace another name: a mount that is in use cannot be renamed, so it is mounted a second time and
-    /// the first name taken away.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's words.
-    pub fn rename(&self, from: &str, to: &str) -> Result<(), KernelError> {
-        self.name_too(from, to)?;
-        self.remove(from).inspect_err(|_| {
-            // It keeps its old name, and only that one.
-            let _ = self.remove(to);
-        })
-    }
-
-    /// Gives a namespace a second name.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's words.
-    pub(super) fn name_too(&self, from: &str, to: &str) -> Result<(), KernelError> {
-        let (from_path, to_path) = (self.path(from), self.path(to));
-        let _making = self.half_made();
-        File::create_new(&to_path).map_err(|e| KernelError::io("create", to_path.display().to_string(), &e))?;
-        mount(Some(&from_path), &to_path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(|errno| {
-            let _ = fs::remove_file(&to_path);
-            KernelError::call("mount", to_path.display().to_string(), errno)
-        })
-    }
-
-    /// Takes away a name that is a plain file: of an agent that was killed before it mounted. Nothing else is touched.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's words.
-    pub fn remove_leftover(&self, name: &str) -> Result<(), KernelError> {
-        let _making = self.half_made();
-        let path = self.path(name);
-        let leftover = matches!(Netns::open(&path), Err(NetnsError::NotNetns { .. }))
-            && fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
-        if leftover { self.remove(name) } else { Ok(()) }
-    }
-
-    fn half_made(&self) -> MutexGuard<'_, ()> {
-        self.half_made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The names in it.
-    ///
-    /// # Errors
-    ///
-    /// The directory cannot be read.
-    pub fn names(&self) -> Result<Vec<String>, KernelError> {
-        let failed = |error: std::io::Error| KernelError::io("read", self.path.display().to_string(), &error);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
-            if let Ok(name) = entry.map_err(failed)?.file_name().into_string() {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
-    }
 }

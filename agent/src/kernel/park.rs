@@ -73,6 +73,11 @@ impl Park {
         Self { most, state: Mutex::default() }
     }
 
+    /// Whether there is one.
+    pub(super) fn has_free(&self) -> bool {
+        !self.state().free.is_empty()
+    }
+
     /// A parked panel under a new name, if there is one. `None` also where it is not as it was parked: it is left to be
     /// taken down.
     pub(super) fn take(&self, dir: &NetnsDir, name: &str) -> Result<Option<Parked>, KernelError> {

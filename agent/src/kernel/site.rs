@@ -20,7 +20,9 @@ use crate::{
 
 use super::{
     Ear, Kernel, KernelError, Moment, Netns, NetnsDir, NetnsError, PanelPart, Place, PodDoor, Site, SiteView,
-    StepFailed, ethtool,
+    StepFailed,
+    begun::{BegunPanels, PanelAhead},
+    ethtool,
     execute::Executor,
     lanes::Lanes,
     netns::{own_cookie, own_netns},
@@ -36,6 +38,7 @@ pub struct LinuxKernel {
     dir: NetnsDir,
     ear: Arc<Ear>,
     park: Arc<Park>,
+    begun: Arc<BegunPanels>,
     lanes: Arc<Lanes>,
     metrics: Metrics,
 }
@@ -51,6 +54,7 @@ impl LinuxKernel {
             dir,
             ear: Arc::new(Ear::open()?),
             park: Arc::default(),
+            begun: Arc::default(),
             lanes: Arc::default(),
             metrics: Metrics::default(),
         })
@@ -72,6 +76,10 @@ impl Kernel for LinuxKernel {
         Ok(Box::new(LinuxSite::open(self, view)?))
     }
 
+    fn panel_ahead(&self) -> Option<PanelAhead> {
+        (!self.park.has_free()).then(|| self.begun.expect())
+    }
+
     fn ear(&self) -> Arc<Ear> {
         Arc::clone(&self.ear)
     }
@@ -82,6 +90,7 @@ impl Kernel for LinuxKernel {
 
     fn clear(&self) -> Result<(), KernelError> {
         self.park.give_up();
+        self.begun.give_up();
         retire::reap(&self.dir, &Park::default())
     }
 }
@@ -92,6 +101,7 @@ pub(super) struct LinuxSite {
     pub(super) dir: NetnsDir,
     pub(super) ear: Arc<Ear>,
     pub(super) park: Arc<Park>,
+    begun: Arc<BegunPanels>,
     pub(super) lanes: Arc<Lanes>,
     looked_at: Moment,
     pub(super) panel_name: String,
@@ -128,6 +138,9 @@ impl LinuxSite {
     fn open(kernel: &LinuxKernel, view: SiteView) -> Result<Self, KernelError> {
         let (dir, ear, metrics) = (kernel.dir.clone(), Arc::clone(&kernel.ear), kernel.metrics.clone());
         let panel = PanelDoor::open(&dir, &view.panel, &ear, &metrics)?;
+        if panel.is_none() {
+            kernel.begun.begin();
+        }
         let mut pods = BTreeMap::new();
         let mut closed = BTreeMap::new();
         for (key, door) in view.pods {
@@ -152,6 +165,7 @@ impl LinuxSite {
             dir,
             ear,
             park: Arc::clone(&kernel.park),
+            begun: Arc::clone(&kernel.begun),
             lanes: Arc::clone(&kernel.lanes),
             looked_at: Moment::default(),
             panel_name: view.panel,
@@ -178,8 +192,7 @@ impl LinuxSite {
             self.spare = parked.bridges;
             return Ok(());
         }
-        let (netns, silenced) = self.dir.create_and(&self.panel_name, silence_new)?;
-        silenced?;
+        let netns = self.dir.name(self.begun.take()?, &self.panel_name)?;
         self.panel = Some(PanelDoor::enter(netns, &self.panel_name, &self.ear, &self.metrics)?);
         Ok(())
     }
@@ -265,7 +278,7 @@ pub(super) fn silence() -> Result<(), KernelError> {
 }
 
 /// The same for a new panel, in which everything differs. What is written to `all` is that of `default` too.
-fn silence_new() -> Result<(), KernelError> {
+pub(super) fn silence_new() -> Result<(), KernelError> {
     SETTINGS.into_iter().filter(|(path, _)| !path.contains("/default/")).try_for_each(write)
 }
 

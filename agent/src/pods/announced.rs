@@ -24,7 +24,8 @@ use crate::{
 use super::{
     AnnounceError, Pod, PodChanges, Pods, PodsError, Wanted,
     announcements::{Announcements, check},
-    door, pod_key,
+    door::{self, Way},
+    pod_key,
 };
 
 /// Pods whose sandboxes were announced: for runtimes that cannot be asked. Of two sandboxes of a pod the one that was
@@ -48,17 +49,17 @@ impl AnnouncedPods {
         all
     }
 
-    fn door(wanted: &Wanted, pod: &PodKey, sandbox: Option<&AnnouncedSandbox>) -> Result<PodDoor, PodsError> {
+    fn way(wanted: &Wanted, pod: &PodKey, sandbox: Option<&AnnouncedSandbox>) -> Way {
         if !matches!(wanted.owner, PodOwner::Pod(_)) {
             let message = format!("{} is not a pod, and only pods are announced on this node", wanted.owner);
-            return Ok(door::refused("NOT_A_POD", message));
+            return Way::Told(door::refused("NOT_A_POD", message));
         }
         let Some(sandbox) = sandbox else {
-            return Ok(PodDoor::Absent(format!("no sandbox of pod {pod} is announced yet")));
+            return Way::Told(PodDoor::Absent(format!("no sandbox of pod {pod} is announced yet")));
         };
         match door::another_incarnation(pod, wanted.uid.as_ref(), sandbox.uid.as_ref()) {
-            Some(refused) => Ok(refused),
-            None => door::open(&sandbox.netns_path, sandbox.sandbox_id.as_str()),
+            Some(refused) => Way::Told(refused),
+            None => Way::to(&sandbox.netns_path, sandbox.sandbox_id.as_str()),
         }
     }
 }
@@ -82,12 +83,9 @@ impl Pods for AnnouncedPods {
         };
         drop(self.present());
         // Opened outside the lock: it costs a thread.
-        let doors = wanted.iter().map(|each| {
-            let key = self.key(&each.namespace, &each.owner);
-            let door = Self::door(each, &key, current(each).as_ref())?;
-            Ok((key, door))
-        });
-        doors.collect()
+        let keys: Vec<PodKey> = wanted.iter().map(|each| self.key(&each.namespace, &each.owner)).collect();
+        let ways = wanted.iter().zip(&keys).map(|(each, key)| Self::way(each, key, current(each).as_ref())).collect();
+        Ok(keys.into_iter().zip(door::open_all(ways)?).collect())
     }
 
     fn list(&self) -> Result<Vec<Pod>, PodsError> {
@@ -95,7 +93,7 @@ impl Pods for AnnouncedPods {
         let current: BTreeMap<PodKey, AnnouncedSandbox> =
             self.present().waiting().map(|each| (pod_key(&each.namespace, &each.pod), each.clone())).collect();
         let pods = current.into_values().map(|each| {
-            let (sandbox, problem) = door::told(door::open(&each.netns_path, each.sandbox_id.as_str())?);
+            let (sandbox, problem) = door::told(door::open(Way::to(&each.netns_path, each.sandbox_id.as_str()))?);
             Ok(Pod {
                 namespace: Some(each.namespace),
                 name: each.pod.to_string(),

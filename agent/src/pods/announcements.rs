@@ -14,7 +14,10 @@ use crate::{
     kernel::{Netns, NetnsError, PodDoor, boot_id},
 };
 
-use super::{AnnounceError, door};
+use super::{
+    AnnounceError,
+    door::{self, Way},
+};
 
 /// Announcements that are kept at most; the oldest goes first. A node has some hundred pods.
 const MOST: usize = 4096;
@@ -128,7 +131,7 @@ impl Announcements {
 
 /// Looks whether there is a pod's network namespace at the path of an announcement.
 pub(super) fn check(sandbox: &AnnouncedSandbox) -> Result<Announcement, AnnounceError> {
-    let cookie = match door::open(&sandbox.netns_path, sandbox.sandbox_id.as_str())? {
+    let cookie = match door::open(Way::to(&sandbox.netns_path, sandbox.sandbox_id.as_str()))? {
         PodDoor::Open(netns, _) => netns.cookie(),
         PodDoor::Absent(message) => return Err(AnnounceError::Refused(Refusal { reason: "NO_NETNS", message })),
         PodDoor::Refused(refusal) => return Err(AnnounceError::Refused(refusal)),

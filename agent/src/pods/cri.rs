@@ -44,8 +44,10 @@ use self::{
 };
 
 use super::{
-    AnnounceError, NETNS_DIRS, NamedPods, Pod, PodChange, PodChanges, Pods, PodsError, Wanted, announcements::check,
-    door, pod_key,
+    AnnounceError, NETNS_DIRS, NamedPods, Pod, PodChange, PodChanges, Pods, PodsError, Wanted,
+    announcements::check,
+    door::{self, Way},
+    pod_key,
 };
 
 pub use self::runtime::RuntimeError;
@@ -96,17 +98,18 @@ impl CriPods {
         self.shared.cache().current(namespace, pod)
     }
 
-    fn door(&self, pod: &PodKey, uid: Option<&PodUid>, current: Option<&Current>) -> Result<PodDoor, PodsError> {
-        let Some(current) = current else { return Ok(PodDoor::Absent(self.why_absent(pod))) };
+    fn way(&self, pod: &PodKey, uid: Option<&PodUid>, current: Option<&Current>) -> Way {
+        let Some(current) = current else { return Way::Told(PodDoor::Absent(self.why_absent(pod))) };
         let id = &current.id;
         if let Some(refused) = door::another_incarnation(pod, uid, current.uid.as_ref()) {
-            return Ok(refused);
+            return Way::Told(refused);
         }
-        Ok(match &current.standing {
-            Standing::Netns(path) => match door::open(path, id)? {
-                PodDoor::Absent(reason) => PodDoor::Absent(format!("sandbox {id} of pod {pod} is going: {reason}")),
-                opened => opened,
-            },
+        Way::Told(match &current.standing {
+            Standing::Netns(path) => {
+                let going = format!("sandbox {id} of pod {pod} is going");
+                let absent = move |reason| PodDoor::Absent(format!("{going}: {reason}"));
+                return Way::Path { path: path.clone(), id: id.clone(), absent: Box::new(absent) };
+            }
             Standing::Host => {
                 let message = format!(
                     "pod {pod} has hostNetwork, so its network namespace is the node's own: podwire never plugs interfaces \
@@ -140,7 +143,8 @@ impl CriPods {
 
     fn pod(&self, namespace: Namespace, name: &PodName) -> Result<Option<Pod>, PodsError> {
         let Some(current) = self.current(&namespace, name) else { return Ok(None) };
-        let (sandbox, problem) = door::told(self.door(&pod_key(&namespace, name), None, Some(&current))?);
+        let way = self.way(&pod_key(&namespace, name), None, Some(&current));
+        let (sandbox, problem) = door::told(door::open(way)?);
         let netns_path = match current.standing {
             Standing::Netns(path) => path,
             _ => PathBuf::new(),
@@ -187,18 +191,19 @@ impl Pods for CriPods {
         // Opened first and compared with a fresh list afterwards: what was opened is then known to be current.
         let mut opened: BTreeMap<&PodKey, Option<Current>> = BTreeMap::new();
         for _ in 0..LOOKS {
-            let mut changed = false;
+            let mut ways = Vec::new();
             for (key, (each, name)) in &pods {
                 let current = self.current(&each.namespace, name);
                 if opened.get(key) != Some(&current) {
-                    changed = true;
-                    doors.insert(key.clone(), self.door(key, each.uid.as_ref(), current.as_ref())?);
+                    ways.push((key.clone(), self.way(key, each.uid.as_ref(), current.as_ref())));
                     opened.insert(key, current);
                 }
             }
-            if !changed {
+            if ways.is_empty() {
                 break;
             }
+            let (changed, ways): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
+            doors.extend(changed.into_iter().zip(door::open_all(ways)?));
             self.refresh();
         }
         // The reason may have changed though the pod has not: there is a runtime by now.

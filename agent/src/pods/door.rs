@@ -1,6 +1,6 @@
 //! The way into a pod's namespace, whatever told its path.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
     domain::{
@@ -13,14 +13,64 @@ use crate::{
 
 use super::PodsError;
 
-/// Opens the namespace at a path. The identity of the sandbox is `id` with the namespace's cookie.
-pub(super) fn open(path: &Path, id: &str) -> Result<PodDoor, PodsError> {
-    Ok(match Netns::open(path) {
+/// What is known of the way into a pod before it is tried.
+pub(super) enum Way {
+    /// There is none, and this is why.
+    Told(PodDoor),
+    /// Its namespace is at a path.
+    Path {
+        path: PathBuf,
+        /// The identity of the sandbox is this with the namespace's cookie.
+        id: String,
+        /// What is to be said where nothing is there.
+        absent: Box<dyn FnOnce(String) -> PodDoor>,
+    },
+}
+
+impl Way {
+    /// To the namespace at a path.
+    pub(super) fn to(path: &Path, id: &str) -> Self {
+        Self::Path { path: path.to_owned(), id: id.to_owned(), absent: Box::new(PodDoor::Absent) }
+    }
+}
+
+/// Tries ways, all together: to enter a namespace takes a turn of a thread.
+pub(super) fn open_all(ways: Vec<Way>) -> Result<Vec<PodDoor>, PodsError> {
+    let path = |way: &Way| match way {
+        Way::Path { path, .. } => Some(path.clone()),
+        Way::Told(_) => None,
+    };
+    let paths: Vec<PathBuf> = ways.iter().filter_map(path).collect();
+    let mut opened = Netns::open_all(&paths)?.into_iter();
+    let open = |way| match way {
+        Way::Told(door) => Ok(door),
+        Way::Path { path, id, absent } => {
+            let opened = opened.next().unwrap_or_else(|| Err(NetnsError::Absent(path.display().to_string())));
+            door(&id, absent, opened)
+        }
+    };
+    ways.into_iter().map(open).collect()
+}
+
+/// Tries one.
+pub(super) fn open(way: Way) -> Result<PodDoor, PodsError> {
+    match way {
+        Way::Told(door) => Ok(door),
+        Way::Path { path, id, absent } => door(&id, absent, Netns::open(&path)),
+    }
+}
+
+fn door(
+    id: &str,
+    absent: impl FnOnce(String) -> PodDoor,
+    opened: Result<Netns, NetnsError>,
+) -> Result<PodDoor, PodsError> {
+    Ok(match opened {
         Ok(netns) => {
             let sandbox = identity(id, netns.cookie());
             PodDoor::Open(netns, sandbox)
         }
-        Err(error @ NetnsError::Absent(_)) => PodDoor::Absent(error.to_string()),
+        Err(error @ NetnsError::Absent(_)) => absent(error.to_string()),
         Err(error @ NetnsError::NotNetns { .. }) => refused("NOT_A_NETNS", error.to_string()),
         Err(error @ NetnsError::Own(_)) => refused("HOST_NETWORK", error.to_string()),
         // Of the agent and not of this pod: everybody would fail.

@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     Pod, PodChanges, Pods, PodsError, Wanted,
-    door::{self, refused},
+    door::{self, Way, refused},
     watch,
 };
 
@@ -45,27 +45,25 @@ impl NamedPods {
         }
     }
 
-    fn door(&self, wanted: &Wanted) -> Result<PodDoor, PodsError> {
+    fn way(&self, wanted: &Wanted) -> Way {
         let name = match &wanted.owner {
             PodOwner::Pod(name) => name.as_str(),
             PodOwner::Netns(NetnsRef::Name(name)) => name,
             PodOwner::Netns(NetnsRef::Process(_)) => "",
         };
         if !Self::may_be_pod(name) {
-            return Ok(refused("PANEL", format!("`{name}` is a panel of podwire, not a pod")));
+            return Way::Told(refused("PANEL", format!("`{name}` is a panel of podwire, not a pod")));
         }
         if let Some(uid) = &wanted.uid {
             let message = format!("uid {uid} was asked for, and a named network namespace has none: leave it out");
-            return Ok(refused("UID_MISMATCH", message));
+            return Way::Told(refused("UID_MISMATCH", message));
         }
-        Ok(match door::open(&self.path(&wanted.owner), KIND)? {
-            // A process that is gone never comes back as the same one.
-            PodDoor::Absent(reason) if matches!(wanted.owner, PodOwner::Netns(NetnsRef::Process(_))) => {
-                refused("NO_SUCH_PROCESS", reason)
-            }
-            PodDoor::Absent(reason) => PodDoor::Absent(format!("{reason} yet")),
-            opened => opened,
-        })
+        // A process that is gone never comes back as the same one.
+        let absent: Box<dyn FnOnce(String) -> PodDoor> = match wanted.owner {
+            PodOwner::Netns(NetnsRef::Process(_)) => Box::new(|reason| refused("NO_SUCH_PROCESS", reason)),
+            _ => Box::new(|reason| PodDoor::Absent(format!("{reason} yet"))),
+        };
+        Way::Path { path: self.path(&wanted.owner), id: KIND.to_owned(), absent }
     }
 }
 
@@ -83,7 +81,9 @@ impl Pods for NamedPods {
     }
 
     fn find(&self, wanted: &[Wanted]) -> Result<BTreeMap<PodKey, PodDoor>, PodsError> {
-        wanted.iter().map(|wanted| Ok((self.key(&wanted.namespace, &wanted.owner), self.door(wanted)?))).collect()
+        let doors = door::open_all(wanted.iter().map(|wanted| self.way(wanted)).collect())?;
+        let keys = wanted.iter().map(|wanted| self.key(&wanted.namespace, &wanted.owner));
+        Ok(keys.zip(doors).collect())
     }
 
     fn list(&self) -> Result<Vec<Pod>, PodsError> {

@@ -1,12 +1,16 @@
 //! What is in the way on the node or in a pod: refused, and left as it is.
 
-use std::fs;
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use podwire_proto::v1::{ListPodsRequest, State, Topology};
 use podwire_tests::{
+    condition::{eventually, holds},
     elements::{lan, nic, plug, state, topology},
-    lab::{Lab, agent::refused},
+    lab::{
+        Lab,
+        agent::{Agent, refused},
+    },
     verdict::reason,
 };
 use tonic::Code;
@@ -112,5 +116,41 @@ fn a_stale_file_at_a_panels_name_is_no_obstacle() {
         let made = agent.apply(one_in("pod", "net1")).await.unwrap();
         assert_eq!(state(&made), State::Ready);
         assert_eq!(lab.panels(), ["podwire.lessons.12"]);
+    });
+}
+
+/// The network namespaces that the agent holds, but its own.
+fn held(agent: &Agent) -> BTreeSet<String> {
+    let link = |path: PathBuf| fs::read_link(path).map(|target| target.display().to_string()).ok();
+    let process = PathBuf::from(format!("/proc/{}", agent.pid()));
+    let own = link(process.join("ns/net"));
+    let targets = fs::read_dir(process.join("fd")).unwrap().flatten().filter_map(|entry| link(entry.path()));
+    targets.filter(|target| target.starts_with("net:") && Some(target) != own.as_ref()).collect()
+}
+
+#[test]
+fn a_panel_that_was_begun_for_a_refused_topology_is_the_next_ones() {
+    private(async |lab| {
+        lab.pod("pod").with_eth0();
+        lab.pod("good");
+        let agent = lab.agent().start().await;
+        let before = held(&agent);
+        for _ in 0..8 {
+            refused(agent.apply(one_in("pod", "eth0"))).await;
+        }
+        let begun = eventually("one is begun, and never a second one", async || {
+            let begun: Vec<_> = held(&agent).difference(&before).cloned().collect();
+            assert!(begun.len() < 2, "{begun:?}");
+            begun.into_iter().next().ok_or_else(|| "none".to_owned())
+        })
+        .await;
+        assert!(lab.panels().is_empty(), "it has no name");
+        let made = agent.apply(one_in("pod", "net1")).await.unwrap();
+        assert_eq!(state(&made), State::Ready);
+        let panel = fs::metadata("/run/netns/podwire.lessons.12").unwrap().ino();
+        assert_eq!(begun, format!("net:[{panel}]"));
+        agent.delete("12").await.unwrap();
+        eventually("nothing is left of it", async || holds(held(&agent) == before, format!("{:?}", held(&agent))))
+            .await;
     });
 }

@@ -35,22 +35,40 @@ struct Ready {
     jobs: Sender<Job>,
 }
 
+/// Work that goes on.
+#[derive(Debug)]
+pub(super) struct Begun<T> {
+    answer: Receiver<T>,
+    shown: String,
+}
+
+impl<T> Begun<T> {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// It panicked.
+    pub(super) fn end(self) -> Result<T, KernelError> {
+        self.answer.recv().map_err(|_| KernelError::Panicked(self.shown))
+    }
+}
+
 impl Standing {
     /// None yet. Those that will be end after this time without work.
     pub(super) const fn new(idle: Duration) -> Self {
         Self { idle, waiting: Mutex::new(Vec::new()) }
     }
 
-    /// Runs `work` on a thread that has no other, which may take another one afterwards if `work` says so with its result.
+    /// Begins `work` on a thread that has no other, which may take another one afterwards if `work` says so with its result.
     ///
     /// # Errors
     ///
-    /// There is no thread to be had, or `work` panics.
-    pub(super) fn run<T: Send + 'static>(
+    /// There is no thread to be had.
+    pub(super) fn begin<T: Send + 'static>(
         &'static self,
         shown: &str,
         work: impl FnOnce() -> (T, bool) + Send + 'static,
-    ) -> Result<T, KernelError> {
+    ) -> Result<Begun<T>, KernelError> {
         // The one that came last: the others get their rest.
         let ready = self.waiting().pop();
         let thread = match ready {
@@ -58,18 +76,19 @@ impl Standing {
             None => self.start(shown)?,
         };
         let (reply, answer) = channel();
+        let jobs = thread.jobs.clone();
         let job = Box::new(move || {
-            // Who asked waits for it.
-            let _ = reply.send(work());
+            let (done, again) = work();
+            let mut waiting = self.waiting();
+            if again && waiting.len() < MOST {
+                waiting.push(thread);
+            }
+            drop(waiting);
+            // Who asked may have gone.
+            let _ = reply.send(done);
         });
-        let died = || KernelError::Panicked(shown.to_owned());
-        thread.jobs.send(job).map_err(|_| died())?;
-        let (done, again) = answer.recv().map_err(|_| died())?;
-        let mut waiting = self.waiting();
-        if again && waiting.len() < MOST {
-            waiting.push(thread);
-        }
-        Ok(done)
+        jobs.send(job).map_err(|_| KernelError::Panicked(shown.to_owned()))?;
+        Ok(Begun { answer, shown: shown.to_owned() })
     }
 
     fn start(&'static self, shown: &str) -> Result<Ready, KernelError> {
@@ -118,12 +137,12 @@ mod tests {
     #[test]
     fn a_thread_is_used_again_if_it_may_be_and_never_after_a_panic() {
         static THREADS: Standing = Standing::new(Duration::from_secs(60));
-        let on = |again: bool| THREADS.run("a test", move || (current().id(), again)).unwrap();
+        let on = |again: bool| THREADS.begin("a test", move || (current().id(), again)).unwrap().end().unwrap();
         let first = on(true);
         assert_eq!(on(false), first);
         let second = on(true);
         assert_ne!(second, first);
-        let panicked = THREADS.run::<()>("a test", || panic!("of the test"));
+        let panicked = THREADS.begin::<()>("a test", || panic!("of the test")).unwrap().end();
         assert!(matches!(panicked, Err(KernelError::Panicked(_))), "{panicked:?}");
         let third = on(true);
         assert!(third != first && third != second);
@@ -141,7 +160,7 @@ mod tests {
                         together.wait();
                         ((), true)
                     };
-                    THREADS.run("a test", work).unwrap();
+                    THREADS.begin("a test", work).unwrap().end().unwrap();
                 });
             }
         });
@@ -151,6 +170,6 @@ mod tests {
             thread::yield_now();
         }
         let last = THREADS.waiting()[0].id;
-        assert_eq!(THREADS.run("a test", || (current().id(), true)).unwrap(), last);
+        assert_eq!(THREADS.begin("a test", || (current().id(), true)).unwrap().end().unwrap(), last);
     }
 }

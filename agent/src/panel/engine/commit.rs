@@ -85,6 +85,7 @@ impl Engine {
     ) -> Result<TopologyView, ChangeError> {
         let key = intent.key().clone();
         let stored_before = former.as_ref() == Some(&intent);
+        let _panel = if former.is_none() { self.0.kernel.panel_ahead() } else { None };
         let (looked, ready) = oneshot::channel();
         let prepare_part = self.preparing_part(&key, Some(Arc::clone(&intent)), None, known);
         let prepare = self.preparing(&key, Some(Arc::clone(&intent)), former.clone());

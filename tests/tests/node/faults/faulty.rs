@@ -13,7 +13,7 @@ use podwire_agent::{
         observed::{Observed, SandboxId},
         step::Step,
     },
-    kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, Site, SiteView, StepFailed},
+    kernel::{Ear, Kernel, KernelError, LinuxKernel, Moment, PanelAhead, Site, SiteView, StepFailed},
     store::{Draft, Record, Store, StoreError},
 };
 
@@ -113,6 +113,10 @@ impl Kernel for FaultyKernel {
     fn open(&self, view: SiteView) -> Result<Box<dyn Site>, KernelError> {
         self.fault.kernel(Call::Open)?;
         Ok(Box::new(FaultySite { site: self.kernel.open(view)?, fault: self.fault.clone() }))
+    }
+
+    fn panel_ahead(&self) -> Option<PanelAhead> {
+        self.kernel.panel_ahead()
     }
 
     fn ear(&self) -> Arc<Ear> {
