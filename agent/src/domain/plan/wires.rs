@@ -18,7 +18,7 @@ use super::{Fate, View, inside, uplinks};
 /// linkwatch would turn its queue off, which waits for all readers (RCU) with RTNL held, and its bridge would disable it, only to undo
 /// both a millisecond later. Ports that are there do not wait for their pods: one may refuse an address for good.
 pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
-    let (mut stitches, mut cables, mut new) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stitches, mut tuning, mut cables, mut new) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (nic, fate) in view.live() {
         let port = match fate {
             Fate::Keep { port: Some(port), .. } => Some(*port),
@@ -49,11 +49,11 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
         if let (Some(port), Some(mtu)) = (port, inside::mtu(view, nic))
             && port.mtu != mtu.bytes()
         {
-            steps.push(Step::SetPortMtu(nic.key.clone(), mtu));
+            tuning.push(Step::SetPortMtu(nic.key.clone(), mtu));
         }
-        impair(nic, port.map_or(Egress::Plain, |port| port.egress), steps);
+        impair(nic, port.map_or(Egress::Plain, |port| port.egress), &mut tuning);
         if port.is_none_or(|port| port.tx_checksum) != nic.tx_checksum {
-            steps.push(Step::SetPortChecksum(nic.key.clone(), nic.tx_checksum));
+            tuning.push(Step::SetPortChecksum(nic.key.clone(), nic.tx_checksum));
         }
         let up = port_up(view, nic);
         if port.is_some_and(|port| port.up) != up {
@@ -63,6 +63,7 @@ pub(super) fn wires(view: &View<'_>, steps: &mut Vec<Step>) -> Vec<Step> {
     }
     // One behind the other, so that their hooks are made together.
     steps.extend(stitches);
+    steps.extend(tuning);
     steps.extend(cables);
     new
 }
