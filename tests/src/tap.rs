@@ -156,8 +156,13 @@ impl Tap {
     /// The next frame that is seen after [`enlarge`](Self::enlarge), and when by the kernel's clock; `None`: there was none
     /// in time.
     pub fn receive(&self, patience: Duration) -> Option<(Duration, Vec<u8>)> {
-        let (time, frame) = self.next(patience)?;
-        Some((time?, frame))
+        let end = Instant::now() + patience;
+        loop {
+            // One that came while the kernel did not note times yet has none.
+            if let (Some(time), frame) = self.next(end.saturating_duration_since(Instant::now()))? {
+                return Some((time, frame));
+            }
+        }
     }
 
     /// The next frame, and when it was seen if the kernel noted it.
