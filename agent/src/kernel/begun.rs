@@ -55,7 +55,7 @@ impl BegunPanels {
         silenced.map(|()| netns)
     }
 
-    /// Nobody needs any more.
+    /// Ends those that wait: nobody makes a panel any more.
     pub(super) fn give_up(&self) {
         mem::take(&mut *self.begun());
     }

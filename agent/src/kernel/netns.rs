@@ -247,8 +247,7 @@ pub(super) fn own_netns() -> Result<File, KernelError> {
     File::open(OWN).map_err(|error| KernelError::io("open", OWN, &error))
 }
 
-/// Cookie of the namespace that the agent itself is in. It stays there: threads that enter another one do not come back,
-/// and ask before they do.
+/// Cookie of the namespace that the agent itself is in. Asked for at home, before a thread enters another one.
 pub(super) fn own_cookie() -> Result<u64, KernelError> {
     static OWN: OnceLock<u64> = OnceLock::new();
     match OWN.get() {
